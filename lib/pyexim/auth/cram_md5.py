@@ -1,0 +1,17 @@
+"""The cram_md5 authenticator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyexim.auth.options import AuthenticatorOptions
+from pyexim.config.option import STRING, option
+
+
+@dataclass(kw_only=True, slots=True)
+class CramMd5Options(AuthenticatorOptions):
+    """The options of its section."""
+
+    client_name: str | None = option(STRING, None, expanded=True)
+    client_secret: str | None = option(STRING, None, expanded=True)
+    server_secret: str | None = option(STRING, None, expanded=True)

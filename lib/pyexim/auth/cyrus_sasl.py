@@ -1,0 +1,18 @@
+"""The cyrus_sasl authenticator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyexim.auth.options import AuthenticatorOptions
+from pyexim.config.option import STRING, option
+
+
+@dataclass(kw_only=True, slots=True)
+class CyrusSaslOptions(AuthenticatorOptions):
+    """The options of its section."""
+
+    server_hostname: str | None = option(STRING, None, expanded=True)
+    server_mech: str | None = option(STRING, None)
+    server_realm: str | None = option(STRING, None, expanded=True)
+    server_service: str | None = option(STRING, "smtp")

@@ -1,0 +1,17 @@
+"""The plaintext authenticator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyexim.auth.options import AuthenticatorOptions
+from pyexim.config.option import BOOL, STRING, STRING_LIST, option
+
+
+@dataclass(kw_only=True, slots=True)
+class PlaintextOptions(AuthenticatorOptions):
+    """The options of its section."""
+
+    client_ignore_invalid_base64: bool = option(BOOL, False)
+    client_send: str | None = option(STRING, None, expanded=True)
+    server_prompts: str | None = option(STRING_LIST, None, expanded=True)

@@ -1,0 +1,17 @@
+"""The tls authenticator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyexim.auth.options import AuthenticatorOptions
+from pyexim.config.option import STRING, option
+
+
+@dataclass(kw_only=True, slots=True)
+class TlsOptions(AuthenticatorOptions):
+    """The options of its section."""
+
+    server_param1: str | None = option(STRING, None, expanded=True)
+    server_param2: str | None = option(STRING, None, expanded=True)
+    server_param3: str | None = option(STRING, None, expanded=True)

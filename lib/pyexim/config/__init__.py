@@ -1,0 +1,1 @@
+"""Floor 3: the configuration file: reader, macros, option kinds, what the options are."""

@@ -1,0 +1,43 @@
+"""The entrance to the hints: what is remembered between deliveries, and may be lost.
+
+SQLite files under ``spool_directory/db/``: retry, wait-TRANSPORT, callout, ratelimit, misc, seen.  A
+corrupt file is set aside, logged and made anew; a locked or failing one gives no answer rather than
+an error.  Losing hints costs efficiency, never mail.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Hints(Protocol):
+    """One store of named databases: key -> (value, time of writing)."""
+
+    def get(self, database: str, key: str) -> str | None: ...
+    def put(self, database: str, key: str, value: str, now: float) -> None: ...
+    def delete(self, database: str, key: str) -> None: ...
+    def delete_prefix(self, database: str, prefix: str) -> None: ...
+
+    def update(self, database: str, puts: dict[str, str], deletes: list[str], now: float) -> None:
+        """Write and delete several in one transaction."""
+        ...
+
+    def items(self, database: str) -> list[tuple[str, str, float]]:
+        """All (key, value, written), for the maintenance tools."""
+        ...
+
+    # -- messages waiting for a host: a table of its own, for speed
+
+    def add_waiting(self, transport: str, hosts: list[str], message_id: str) -> None:
+        """Remember that a message waits for each of the hosts."""
+        ...
+
+    def next_waiting(self, transport: str, host: str, exclude: set[str], limit: int) -> list[str]:
+        """Return up to ``limit`` ids of messages that wait for a host, oldest first, without taking them out."""
+        ...
+
+    def remove_waiting(self, transport: str, host: str, message_ids: list[str]) -> None:
+        """Forget that messages wait for a host."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,234 @@
+"""The logs: main, reject and panic log in files or syslog.  Spec: chapter "Log files".
+
+Each line is one ``write`` to a descriptor opened O_APPEND, which is reopened when its file has been
+moved away.  A log that cannot be written must not stop the mail: the panic log and standard error
+are tried, the caller goes on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyexim.base.clock import Clock, SystemClock
+
+DEFAULT_SELECTORS: Final = frozenset({
+    "acl_warn_skipped", "connection_reject", "delay_delivery", "dkim", "dnslist_defer", "etrn",
+    "host_lookup_failed", "lost_incoming_connection", "msg_id", "queue_run", "rejected_header",
+    "retry_defer", "sender_verify_fail", "size_reject", "skip_delivery", "smtp_confirmation",
+    "tls_certificate_verified", "tls_cipher"})
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What the logs need to know of the configuration."""
+
+    file_path: str = ""
+    """With %s for the log's name, and %D or %M for a date; "" when files are not written."""
+    use_file: bool = True
+    use_syslog: bool = False
+    selectors: frozenset[str] = DEFAULT_SELECTORS
+    timezone: bool = False
+    """log_timezone: the offset is added to the time stamp."""
+    millisec: bool = False
+    pid: bool = False
+    write_rejectlog: bool = True
+    syslog_processname: str = "exim"
+    syslog_facility: str = "mail"
+    syslog_pid: bool = True
+    syslog_timestamp: bool = True
+    syslog_duplication: bool = True
+    uid: int = -1
+    gid: int = -1
+    directory_mode: int = 0o750
+    file_mode: int = 0o640
+    utc: bool = False
+    extra_lines: tuple[str, ...] = field(default=())
+
+
+class Log:
+    """The logs of one process.
+
+    Text is one character per octet; new lines inside become spaces.  ``message_id`` stands after the
+    time stamp.
+    """
+
+    def __init__(self, settings: LogSettings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self._selectors = settings.selectors
+        self._open: dict[str, tuple[int, str, int, int]] = {}
+        self._second = -1
+        self._stamp = ""
+        self._syslog_opened = False
+        self.stderr = False
+        """Panics also go to standard error (a command, not the daemon)."""
+        self.to_stderr = False
+        """-bh: everything goes to standard error instead of the logs, as "LOG: ..."."""
+
+    def selected(self, selector: str) -> bool:
+        """Tell whether a log selector is on."""
+        return selector in self._selectors
+
+    # -- lines
+
+    def time_stamp(self) -> str:
+        """Return the time stamp of a log line, with milliseconds and zone as configured."""
+        now = self.clock.time()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+        text = self._stamp
+        if self.settings.millisec:
+            text += f".{int(now * 1000) % 1000:03d}"
+        if self.settings.timezone:
+            text += time.strftime(" %z", time.localtime(second))
+        return text
+
+    def line(self, text: str, message_id: str | None = None) -> str:
+        """Return a whole line with time stamp, process id if selected, and message id."""
+        head = self.time_stamp()
+        if self.settings.pid:
+            head += f" [{os.getpid()}]"
+        if message_id:
+            head += " " + message_id
+        if "\n" in text:
+            text = text.replace("\n", " ")
+        return f"{head} {text}\n"
+
+    def main(self, text: str, *, message_id: str | None = None) -> None:
+        """Write to the main log."""
+        self._write("main", text, message_id)
+
+    def reject(self, text: str, *, message_id: str | None = None, headers: str = "",
+               also_main: bool = True) -> None:
+        """Write a rejection to the main log and to the reject log, there with the message's header."""
+        if also_main:
+            self._write("main", text, message_id)
+        if self.settings.write_rejectlog:
+            self._write("reject", text, message_id, headers, duplicate=also_main)
+
+    def panic(self, text: str, *, message_id: str | None = None) -> None:
+        """Write to the panic log and the main log: something is wrong with this program or its set-up."""
+        self._write("main", text, message_id)
+        self._write("panic", text, message_id, duplicate=True)
+        if self.stderr and not self.to_stderr:
+            self._stderr(self.line(text, message_id))
+
+    def close(self) -> None:
+        """Close the files; the next line opens them anew."""
+        for fd, _, _, _ in self._open.values():
+            os.close(fd)
+        self._open.clear()
+
+    # -- where they go
+
+    def _write(self, name: str, text: str, message_id: str | None, extra: str = "",
+               duplicate: bool = False) -> None:
+        line = self.line(text, message_id)
+        if self.to_stderr:
+            if not duplicate:
+                self._stderr("LOG: " + line if name == "main" else f"LOG: {name.upper()}\n  " + line)
+            return
+        if self.settings.use_file:
+            self._to_file(name, line + extra)
+        if self.settings.use_syslog and not (duplicate and not self.settings.syslog_duplication):
+            self._to_syslog(name, text, message_id, extra)
+
+    @staticmethod
+    def _stderr(text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            pass
+
+    def _path(self, name: str) -> str:
+        path = self.settings.file_path
+        now = time.localtime(self.clock.time())
+        if "%D" in path:
+            path = path.replace("%D", "" if name == "panic" else time.strftime("%Y%m%d", now))
+        if "%M" in path:
+            path = path.replace("%M", "" if name == "panic" else time.strftime("%Y%m", now))
+        return path.replace("%s", name)
+
+    def _descriptor(self, name: str) -> int:
+        """Return the descriptor of a log, opened anew when its file has been moved or removed."""
+        path = self._path(name)
+        have = self._open.get(name)
+        if have is not None:
+            fd, old_path, inode, device = have
+            try:
+                st = os.stat(path)
+                if old_path == path and st.st_ino == inode and st.st_dev == device:
+                    return fd
+            except OSError:
+                pass
+            os.close(fd)
+            del self._open[name]
+        fd = self._create(path)
+        st = os.fstat(fd)
+        self._open[name] = fd, path, st.st_ino, st.st_dev
+        return fd
+
+    def _create(self, path: str) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        try:
+            fd = os.open(path, flags, self.settings.file_mode)
+        except FileNotFoundError:
+            directory = os.path.dirname(path)
+            os.makedirs(directory, self.settings.directory_mode, exist_ok=True)
+            if os.geteuid() == 0 and self.settings.uid >= 0:
+                os.chown(directory, self.settings.uid, self.settings.gid)
+            fd = os.open(path, flags, self.settings.file_mode)
+        if os.geteuid() == 0 and self.settings.uid >= 0:
+            st = os.fstat(fd)
+            if stat.S_ISREG(st.st_mode) and st.st_uid == 0:
+                os.fchown(fd, self.settings.uid, self.settings.gid)
+        return fd
+
+    def _to_file(self, name: str, text: str) -> None:
+        data = text.encode("latin-1", "replace")
+        try:
+            while True:
+                written = os.write(self._descriptor(name), data)
+                if written == len(data):
+                    return
+                data = data[written:]
+        except OSError as e:
+            self._failed(name, e)
+
+    def _failed(self, name: str, error: OSError) -> None:
+        """A log cannot be written: say so where that is still possible, and go on."""
+        text = (f"Failed to write to {name} log: {self._path(name)}: errno={error.errno} "
+                f"({os.strerror(error.errno or errno.EIO)})")
+        if name != "panic":
+            try:
+                os.write(self._descriptor("panic"), self.line(text).encode("latin-1", "replace"))
+                return
+            except OSError:
+                pass
+        self._stderr(self.line(text))
+
+    def _to_syslog(self, name: str, text: str, message_id: str | None, extra: str) -> None:
+        import syslog  # only where it is configured
+
+        s = self.settings
+        if not self._syslog_opened:
+            facility = getattr(syslog, "LOG_" + s.syslog_facility.removeprefix("log_").upper(), syslog.LOG_MAIL)
+            syslog.openlog(s.syslog_processname, syslog.LOG_PID if s.syslog_pid else 0, facility)
+            self._syslog_opened = True
+        level = {"main": syslog.LOG_INFO, "reject": syslog.LOG_NOTICE}.get(name, syslog.LOG_ALERT)
+        line = self.line(text, message_id).rstrip("\n") if s.syslog_timestamp else (
+            f"{message_id} {text}" if message_id else text)
+        lines = [line] + [x for x in extra.split("\n") if x]
+        pieces = [part for x in lines for part in (x[i:i + 870] for i in range(0, len(x), 870))]
+        for number, piece in enumerate(pieces):
+            mark = "" if len(pieces) == 1 else f"[{number + 1}/{len(pieces)}] "
+            syslog.syslog(level, mark + piece)

@@ -1,0 +1,86 @@
+"""The entrance to reception: SMTP sessions and local submission.
+
+What the doors (cli, daemon) give and get.  The implementation is in ``receive.session`` (SMTP over a
+socket or standard input and output), ``receive.batch`` (-bS), ``receive.submission`` (-bm, -t) and
+``receive.message`` (what all of them share: data file, header fix-ups, DATA ACL, commit, log line).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pyexim.base.messageid import Generator
+from pyexim.config.configuration import Configuration
+from pyexim.expand.scope import Services
+from pyexim.model.connection import Connection
+from pyexim.spool.api import SpoolSettings
+
+
+@dataclass(slots=True)
+class ReceiveRun:
+    """What reception may use, made by a door, for one process that may serve many sessions.
+
+    ``start_delivery(message_id, queue_name)`` asks for a delivery attempt of a message that is on the
+    spool and is not to be queued only; it never blocks for long and never raises.  ``load_average``
+    returns the current one in thousandths.  ``accept_queue_only`` is what admission said: this
+    connection is over smtp_accept_queue, so its messages are only queued.
+    """
+
+    config: Configuration
+    services: Services
+    spool: SpoolSettings
+    ids: Generator
+    start_delivery: Callable[[str, str], None]
+    load_average: Callable[[], int]
+    queue_only: bool = False
+    """-odq, or queue_only_override and the like, as decided by the command line."""
+    queue_smtp: bool = False
+    """-odqs."""
+    synchronous: bool = False
+    """-odi, -odf: start_delivery returns after the attempt."""
+    accept_queue_only: bool = False
+    reason_to_queue: str = ""
+
+
+@dataclass(slots=True)
+class Submission:
+    """The command line of a local submission (-bm, -t)."""
+
+    recipients: list[str] = field(default_factory=list)
+    extract_recipients: bool = False
+    """-t."""
+    dot_ends: bool = True
+    """False with -i / -oi."""
+    sender: str | None = None
+    """-f, already decided to be allowed (or None)."""
+    sender_name: str | None = None
+    """-F."""
+    error_mode: str = "m"
+    """-oem, -oep, -oee, -oeq, -oew."""
+    local_error_message: bool = False
+    suppress_local_fixups: bool = False
+    dont_deliver: bool = False
+
+
+def serve_socket(fd: int, conn: Connection, run: ReceiveRun) -> None:
+    """Serve one SMTP session on a connected socket (already admitted), from banner to close.
+
+    Closes ``fd``.  Never raises: what cannot be handled is logged to the panic log and answered 421.
+    """
+    raise NotImplementedError
+
+
+def serve_stdio(read_fd: int, write_fd: int, conn: Connection, run: ReceiveRun) -> int:
+    """Serve an SMTP session on standard input and output (-bs, -bh); the exit code."""
+    raise NotImplementedError
+
+
+def serve_batch(read_fd: int, write_fd: int, conn: Connection, run: ReceiveRun) -> int:
+    """Read batched SMTP (-bS): 0, or 2 when nothing was accepted and 1 when something was, before an error."""
+    raise NotImplementedError
+
+
+def submit(read_fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> int:
+    """Take a message from standard input as sendmail does (-bm, -t); the exit code."""
+    raise NotImplementedError

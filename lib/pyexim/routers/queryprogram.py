@@ -1,0 +1,19 @@
+"""The queryprogram router."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyexim.config.option import STRING, TIME, option
+from pyexim.routers.options import RouterOptions
+
+
+@dataclass(kw_only=True, slots=True)
+class QueryprogramOptions(RouterOptions):
+    """The options of its section."""
+
+    command: str | None = option(STRING, None, expanded=True)
+    command_group: str | None = option(STRING, None)
+    command_user: str | None = option(STRING, None)
+    current_directory: str | None = option(STRING, "/")
+    timeout: int = option(TIME, 3600)

@@ -1,0 +1,103 @@
+"""The contract of a transport: a batch of addresses of one message in, one result per address out.
+
+``deliver`` runs with its final privileges already set: local transports in a child process as the
+recipient's user, remote ones in a process of the exim user.  It writes no log and no spool file: what
+is to be logged and recorded goes into the results (and, for deliveries that succeeded, to
+``run.delivered``, which journals at once).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyexim.config.configuration import Instance
+from pyexim.expand.scope import Scope
+from pyexim.model.address import Address
+from pyexim.model.message import Message
+
+OK = "ok"
+DEFER = "defer"
+FAIL = "fail"
+PENDING = "pending"
+"""Not tried yet: the next host, or fallback hosts, may take it."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one address.
+
+    ``text`` is the detail for log and bounce ("SMTP error from remote mail server after RCPT
+    TO:<...>: ..." and so on); ``errno`` and ``more_errno`` feed the retry rules (retry.errors lists
+    the codes of our own); ``basic_errno`` kinds are the negative numbers there.
+    """
+
+    address: Address
+    status: str
+    text: str = ""
+    errno: int = 0
+    more_errno: int = 0
+    freeze: bool = False
+    host_name: str | None = None
+    host_address: str | None = None
+    host_port: int | None = None
+    confirmation: str | None = None
+    """The text after C= of the log line, without the quotes."""
+    flags: tuple[str, ...] = ()
+    """Facts for the log line: "continued" (asterisk), "pipelining", "chunking", "prdr", "utf8"..."""
+    tls: dict[str, str] = field(default_factory=dict)
+    auth: tuple[str, str] | None = None
+    output: str | None = None
+    """Output of a pipe that is to be returned or logged."""
+    return_output: bool = False
+    file_name: str | None = None
+    seconds: float = 0.0
+    retries: list[Any] = field(default_factory=list)
+    """retry.RetryItem objects: hosts, addresses and messages to remember or to forget."""
+    size: int = 0
+    """Octets written, for the S= of delivery_size."""
+    log_extra: str = ""
+
+
+@dataclass(slots=True)
+class TransportRun:
+    """What a transport may use.
+
+    ``data_fd`` is the open -D file (the body begins at ``message.data_start``); ``headers`` are the
+    header lines as stored on the spool; the transport applies additions and removals through
+    ``transports.write``.  ``delivered(address)`` must be called once a delivery is safe and before
+    anything else is done: it journals.
+    """
+
+    scope: Scope
+    message: Message
+    data_fd: int
+    delivered: Callable[[Address], None]
+    return_path: str
+    uid: int | None = None
+    gid: int | None = None
+    home_dir: str | None = None
+    current_dir: str | None = None
+    continued: Any = None
+    """A live connection to go on with (smtp), or None."""
+    first_attempt: bool = True
+
+
+class Transport:
+    """Base of the transports."""
+
+    Options: type[Any]
+    is_local = True
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.name = instance.name
+        self.options = instance.options
+
+    def check(self) -> None:
+        """Refuse impossible combinations when the configuration is read; raise ConfigError."""
+
+    def deliver(self, batch: list[Address], run: TransportRun) -> list[Result]:
+        """Deliver the message to all addresses of the batch in one go; a result for each."""
+        raise NotImplementedError

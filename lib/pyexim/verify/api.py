@@ -1,0 +1,42 @@
+"""The entrance to verification: is this sender or recipient good?
+
+Spec: section "Address verification" of the chapter "Access control lists".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pyexim.expand.scope import Scope
+from pyexim.model.address import Address
+
+
+@dataclass(slots=True)
+class VerifyOptions:
+    """The options after verify = sender/... or recipient/..."""
+
+    callout: int | None = None
+    """Time-out in seconds, None without callout."""
+    defer_ok: bool = False
+    success_on_redirect: bool = False
+    quota: str | None = None
+    callout_options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Verified:
+    """What verification found: ok, fail or defer, with texts for the client and the log."""
+
+    status: str
+    user_text: str = ""
+    log_text: str = ""
+    failure: str = ""
+    """The word for $sender_verify_failure: qualify, route, mail, recipient, postmaster."""
+    address: Address | None = None
+    """As routed, for $address_data, $local_part_data, $domain_data."""
+    smtp_code: int | None = None
+
+
+def verify_address(address: str, role: str, scope: Scope, options: VerifyOptions) -> Verified:
+    """Verify an address as "sender" or "recipient": rewriting is done by the caller, routing (and callout) here."""
+    raise NotImplementedError

@@ -1,0 +1,28 @@
+"""Installation of pyexim; pinned dependencies, optional features as extras."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="pyexim",
+    version="0.1.0",
+    description="A drop-in replacement for the Exim mail transfer agent",
+    license="MIT",
+    python_requires=">=3.11",
+    package_dir={"": "lib"},
+    packages=find_packages("lib"),
+    package_data={"pyexim": ["py.typed"]},
+    scripts=["bin/pyexim"],
+    install_requires=[
+        "psutil==7.2.2",
+        "setproctitle==1.3.8",
+        "python-daemon==3.1.2",
+        "dnspython==2.9.2",
+        "pcre2==0.7.1",
+        "cryptography==50.0.2",
+    ],
+    extras_require={
+        "lmdb": ["lmdb==3.0.0"],
+        "test": ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0"],
+        "dev": ["mypy==2.4.1", "ruff==0.17.6"],
+    },
+)
