@@ -62,7 +62,7 @@ def _run(job: Callable[[], int], on_error: Callable[[str], None] | None) -> NoRe
 
 def reap() -> list[tuple[int, int]]:
     """Collect all finished children without waiting: (process id, wait status) of each."""
-    done = []
+    done: list[tuple[int, int]] = []
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
