@@ -1,0 +1,59 @@
+"""The transports that exist: configuration name -> "module:Class"; an unused one is never imported."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+from pyexim.config.configuration import Configuration
+from pyexim.transports.base import Transport
+
+DRIVERS: Final = {
+    "appendfile": "pyexim.transports.appendfile:Appendfile",
+    "autoreply": "pyexim.transports.autoreply:Autoreply",
+    "lmtp": "pyexim.transports.lmtp:Lmtp",
+    "pipe": "pyexim.transports.pipe:Pipe",
+    "smtp": "pyexim.transports.smtp:Smtp",
+}
+"""In the order of -bV."""
+
+
+def find_driver(name: str) -> type[Transport] | None:
+    """Return the class of a driver, importing its module; None where there is no such driver."""
+    where = DRIVERS.get(name)
+    if where is None:
+        return None
+    module, _, attribute = where.partition(":")
+    driver: type[Transport] = getattr(import_module(module), attribute)
+    return driver
+
+
+def instantiate(config: Configuration) -> None:
+    """Make the driver object of every transport (``instance.driver``) and check it; raise ConfigError.
+
+    The reader has made the options with the driver's Options class, so the driver is known here.
+    """
+    for instance in config.transports.values():
+        driver = find_driver(instance.driver_name)
+        assert driver is not None, f"the reader let pass an unknown driver {instance.driver_name}"
+        instance.driver = driver(instance)
+    for instance in config.transports.values():
+        check_generic(instance.driver, config)
+        instance.driver.check()
+
+
+def check_generic(transport: Transport, config: Configuration) -> None:
+    """Refuse combinations of generic options that make no sense, in Exim's words."""
+    from pyexim.base.errors import ConfigError
+
+    options = transport.options
+    if options.body_only and options.headers_only:
+        raise ConfigError(f"{transport.name} transport: body_only and headers_only are mutually exclusive",
+                          transport.instance.place)
+    shadow = options.shadow_transport
+    if shadow is not None:
+        other = config.transports.get(shadow)
+        if other is None or not other.driver.is_local:
+            reason = "not found" if other is None else "is a remote transport"
+            raise ConfigError(f"shadow transport {shadow!r} of the {transport.name} transport {reason}",
+                              transport.instance.set_places.get("shadow_transport", transport.instance.place))
