@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyexim.auth.options import AuthenticatorOptions
-from pyexim.config.option import STRING, option
+from pyexim.config.option import STRING, option, options
 
 
-@dataclass(kw_only=True, slots=True)
+@options
 class CramMd5Options(AuthenticatorOptions):
     """The options of its section."""
 

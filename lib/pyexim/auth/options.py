@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pyexim.config.option import STRING, option
+from pyexim.config.option import STRING, option, options
 
 
-@dataclass(kw_only=True, slots=True)
+@options
 class AuthenticatorOptions:
     """The options of its section."""
 

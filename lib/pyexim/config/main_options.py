@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyexim.config.option import (
     ADDRESS_LIST,
     BOOL,
@@ -17,10 +15,11 @@ from pyexim.config.option import (
     TIME,
     TIME_LIST,
     option,
+    options,
 )
 
 
-@dataclass(kw_only=True, slots=True)
+@options
 class MainOptions:
     """The options of its section."""
 

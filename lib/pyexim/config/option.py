@@ -1,21 +1,25 @@
-"""How an option is declared: once, as a dataclass field; parser, -bP, checks and docs read that.
+"""How an option is declared: once, as a class attribute; parser, -bP, checks and docs read that.
 
-    @dataclass(kw_only=True, slots=True)
+    @options
     class AcceptOptions(RouterOptions):
         route_data: str | None = option(STRING, None, expanded=True, doc="...")
 
 Values as stored after reading: BOOL bool; INT, OCTAL int (K, M, G applied); FIXED int, thousandths;
-TIME int, seconds; TIME_LIST list of seconds; STRING and all kinds of list the source text, None when
-unset, to be expanded or split where it is used.  An option that is of another kind but ``expanded``
-holds the typed value when the text is a literal of that kind, and otherwise the source text.
+TIME int, seconds; TIME_LIST, STRING and all kinds of list the source text, None when unset, to be
+expanded or split where it is used.  An option that is of another kind but ``expanded`` holds the
+typed value when the text is a literal of that kind, and otherwise the source text.
+
+``options`` does what ``dataclass`` would (a constructor with keywords, repr, comparison) without
+generating code: with 600 options that would cost more than reading a configuration.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar, dataclass_transform
+
+T = TypeVar("T")
 
 
 class Kind(Enum):
@@ -47,33 +51,87 @@ ADDRESS_LIST, LOCALPART_LIST = Kind.ADDRESS_LIST, Kind.LOCALPART_LIST
 HEADERS, SET = Kind.HEADERS, Kind.SET
 
 
-@dataclass(frozen=True, slots=True)
 class OptionInfo:
     """The declaration of one option, without its name (which is the field's)."""
 
-    kind: Kind
-    default: Any
-    expanded: bool = False
-    doc: str = ""
-    spec: str = ""
-    name: str | None = None
-    """The configuration's name where it is no Python name (``set``, ``group``... are fine)."""
-    no_effect: str | None = None
-    """Why the option is accepted without effect so far; listed in docs and by --check-config."""
+    __slots__ = ("default", "doc", "expanded", "kind", "name", "no_effect", "spec", "style")
+
+    def __init__(self, kind: Kind, default: Any, expanded: bool = False, doc: str = "", spec: str = "",
+                 name: str | None = None, no_effect: str | None = None, style: str = "") -> None:
+        self.kind = kind
+        self.default = default
+        self.expanded = expanded
+        self.doc = doc
+        self.spec = spec
+        self.name = name
+        """The configuration's name where it is no Python name (``set``, ``group``... are fine)."""
+        self.no_effect = no_effect
+        """Why the option is accepted without effect so far; listed in docs and by --check-config."""
+        self.style = style
+        """How the text is checked and printed where the kind does not say it: "uid" and "gid" (a user or
+        group name, which must exist unless it is to be expanded), "uids" and "gids" (lists of them),
+        "K" (an integer that -bP prints with K and M), "kib" (likewise, kept in units of 1024, plain -1
+        allowed), "limits" (a time list in ascending order), "hidden" (known, but not shown by -bP),
+        "plain" (a time that -bP prints in seconds)."""
 
 
 def option(kind: Kind, default: Any, *, expanded: bool = False, doc: str = "", spec: str = "",
-           name: str | None = None, no_effect: str | None = None) -> Any:
-    """Declare an option as a field of an options dataclass."""
-    info = OptionInfo(kind, default, expanded, doc, spec, name, no_effect)
+           name: str | None = None, no_effect: str | None = None, style: str = "") -> Any:
+    """Declare an option as a field of an options class."""
+    info = OptionInfo(kind, default, expanded, doc, spec, name, no_effect, style)
     return dataclasses.field(default=default, metadata={"option": info})
 
 
+def _init(self: Any, /, **values: Any) -> None:
+    fields = self.__defaults__
+    self.__dict__.update(fields)
+    if values:
+        unknown = values.keys() - fields.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}")
+        self.__dict__.update(values)
+
+
+def _repr(self: Any) -> str:
+    changed = (f"{n}={v!r}" for n, v in self.__dict__.items() if v != self.__defaults__.get(n))
+    return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def _eq(self: Any, other: object) -> bool:
+    return type(self) is type(other) and self.__dict__ == other.__dict__
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(option,))
+def options(cls: type[T]) -> type[T]:
+    """Make a class of declared options: keyword constructor with the defaults, repr, comparison."""
+    infos: dict[str, tuple[str, OptionInfo]] = {}
+    defaults: dict[str, Any] = {}
+    for base in reversed(cls.__mro__[1:]):
+        infos.update(base.__dict__.get("__options__", {}))
+        defaults.update(base.__dict__.get("__defaults__", {}))
+    for field, value in list(cls.__dict__.items()):
+        if type(value) is dataclasses.Field:
+            info = value.metadata["option"]
+            infos[info.name or field] = (field, info)
+            defaults[field] = info.default
+            setattr(cls, field, info.default)
+    members: dict[str, Any] = {"__options__": infos, "__defaults__": defaults, "__init__": _init,
+                               "__repr__": _repr, "__eq__": _eq, "__hash__": None}
+    for name, member in members.items():
+        setattr(cls, name, member)
+    return cls
+
+
 def declared(cls: type) -> dict[str, tuple[str, OptionInfo]]:
-    """Return {configuration name: (field name, declaration)} of an options dataclass."""
+    """Return {configuration name: (field name, declaration)} of an options class."""
+    found: dict[str, tuple[str, OptionInfo]] | None = cls.__dict__.get("__options__")
+    if found is not None:
+        return found
     out = {}
     for f in dataclasses.fields(cls):
         info = f.metadata.get("option")
         if info is not None:
             out[info.name or f.name] = (f.name, info)
     return out
+
+

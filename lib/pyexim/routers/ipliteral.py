@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from pyexim.config.option import options
 from pyexim.routers.options import RouterOptions
 
 
-@dataclass(kw_only=True, slots=True)
+@options
 class IpliteralOptions(RouterOptions):
     """It has no options of its own."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pyexim.config.option import BOOL, INT, STRING, TIME, option
+from pyexim.config.option import BOOL, INT, STRING, TIME, option, options
 from pyexim.routers.options import RouterOptions
 
 
-@dataclass(kw_only=True, slots=True)
+@options
 class IplookupOptions(RouterOptions):
     """The options of its section."""
 

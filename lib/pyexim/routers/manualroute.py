@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pyexim.config.option import BOOL, STRING, STRING_LIST, option
+from pyexim.config.option import BOOL, STRING, STRING_LIST, option, options
 from pyexim.routers.options import RouterOptions
 
 
-@dataclass(kw_only=True, slots=True)
+@options
 class ManualrouteOptions(RouterOptions):
     """The options of its section."""
 

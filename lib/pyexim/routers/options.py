@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyexim.config.option import (
     ADDRESS_LIST,
     BOOL,
@@ -15,10 +13,11 @@ from pyexim.config.option import (
     STRING,
     STRING_LIST,
     option,
+    options,
 )
 
 
-@dataclass(kw_only=True, slots=True)
+@options
 class RouterOptions:
     """The options of its section."""
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pyexim.config.option import STRING, TIME, option
+from pyexim.config.option import STRING, TIME, option, options
 from pyexim.routers.options import RouterOptions
 
 
-@dataclass(kw_only=True, slots=True)
+@options
 class QueryprogramOptions(RouterOptions):
     """The options of its section."""
 

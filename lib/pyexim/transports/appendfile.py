@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pyexim.config.option import BOOL, INT, OCTAL, STRING, TIME, option
+from pyexim.config.option import BOOL, INT, OCTAL, STRING, TIME, option, options
 from pyexim.transports.options import TransportOptions
 
 
-@dataclass(kw_only=True, slots=True)
+@options
 class AppendfileOptions(TransportOptions):
     """The options of its section."""
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pyexim.config.option import ADDRESS_LIST, BOOL, INT, OCTAL, STRING, TIME, option
+from pyexim.config.option import ADDRESS_LIST, BOOL, INT, OCTAL, STRING, TIME, option, options
 from pyexim.transports.options import TransportOptions
 
 
-@dataclass(kw_only=True, slots=True)
+@options
 class AutoreplyOptions(TransportOptions):
     """The options of its section."""
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pyexim.config.option import BOOL, HEADERS, INT, STRING, TIME, option
+from pyexim.config.option import BOOL, HEADERS, INT, STRING, TIME, option, options
 
 
-@dataclass(kw_only=True, slots=True)
+@options
 class TransportOptions:
     """The options of its section."""
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pyexim.config.option import BOOL, INT, OCTAL, STRING, STRING_LIST, TIME, option
+from pyexim.config.option import BOOL, INT, OCTAL, STRING, STRING_LIST, TIME, option, options
 from pyexim.transports.options import TransportOptions
 
 
-@dataclass(kw_only=True, slots=True)
+@options
 class PipeOptions(TransportOptions):
     """The options of its section."""
 
