@@ -63,6 +63,8 @@ class Connection:
     authenticated_sender: str | None = None
     sender_host_authenticated: str | None = None
     """Name of the authenticator that succeeded."""
+    sender_host_auth_pubname: str | None = None
+    """Its mechanism's public name."""
     authentication_failed: bool = False
     tls_in: TlsFacts = field(default_factory=TlsFacts)
     tls_on_connect: bool = False

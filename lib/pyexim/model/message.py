@@ -97,6 +97,8 @@ class Message:
     dsn_ret: int = 0
     authenticated_sender: str | None = None
     spam: dict[str, str] = field(default_factory=dict)
+    """By the names of the variables: spam_score, spam_score_int, spam_bar, spam_report, spam_action."""
+    local_scan_data: str | None = None
     host_data: str | None = None
     nonrecipients: set[str] = field(default_factory=set)
     """Addresses (their ``unique`` form) to which delivery is complete."""
@@ -112,3 +114,4 @@ class Message:
     sender_data: str | None = None
     dkim: dict[str, str] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
+    """Rare facts; "allow_unqualified_sender" and "allow_unqualified_recipient" are kept on the spool."""

@@ -1,0 +1,245 @@
+"""A queued message in the hands of the process that works on it: locked, read, journalled, rewritten, removed.
+
+Spec: chapters "Format of spool files" (journal) and "How Exim receives and delivers mail" (message log).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+
+from pyexim.base.errors import SpoolError
+from pyexim.model.message import Message
+from pyexim.spool.header_read import parse_header_file
+from pyexim.spool.header_write import format_header_file
+from pyexim.spool.incoming import write_header
+from pyexim.spool.locks import try_lock, unlock
+from pyexim.spool.names import SpoolSettings, check_id, directory_for, open_new, places, write_all
+
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+class LockedMessage:
+    """A queued message, locked by this process, with its header file read."""
+
+    __slots__ = ("_directory", "_journal_fd", "_msglog_fd", "_settings", "_subdirectory", "data_fd", "message")
+
+    def __init__(self, settings: SpoolSettings, subdirectory: str, data_fd: int, message: Message) -> None:
+        self._settings = settings
+        self._subdirectory = subdirectory
+        self._directory = directory_for(settings, subdirectory)
+        self._journal_fd = -1
+        self._msglog_fd = -1
+        self.data_fd = data_fd
+        self.message = message
+
+    def _path(self, suffix: str) -> str:
+        return f"{self._directory}/{self.message.message_id}{suffix}"
+
+    def msglog_path(self) -> str:
+        """Return the name of the message log."""
+        return f"{directory_for(self._settings, self._subdirectory, 'msglog')}/{self.message.message_id}"
+
+    def rewrite_header(self) -> None:
+        """Replace the header file by what ``message`` now says, atomically and synced."""
+        content = format_header_file(self.message, self._settings.primary_hostname)
+        write_header(self._settings, self._directory, self.message.message_id, content)
+
+    def journal(self, unique: str) -> None:
+        """Record at once that the delivery to this address (its ``unique`` form) is complete."""
+        fd = self.journal_fd()
+        write_all(fd, unique.replace("\n", " ").encode("latin-1") + b"\n")
+        if self._settings.fsync:
+            os.fsync(fd)
+
+    def journal_fd(self) -> int:
+        """Return the descriptor of the journal, opened for appending, to be passed to a delivery process."""
+        if self._journal_fd < 0:
+            self._journal_fd = open_new(self._settings, self._path("-J"), os.O_WRONLY | os.O_APPEND | _NOFOLLOW)
+        return self._journal_fd
+
+    def msglog(self, text: str) -> None:
+        """Append a line (time stamp added by the caller) to the message log, if message_logs is set.
+
+        A message log that cannot be written stops nothing; OSError is for the caller to log.
+        """
+        if not self._settings.message_logs:
+            return
+        if self._msglog_fd < 0:
+            self._msglog_fd = open_new(self._settings, self.msglog_path(), os.O_WRONLY | os.O_APPEND | _NOFOLLOW)
+        line = text if text.endswith("\n") else text + "\n"
+        write_all(self._msglog_fd, line.encode("latin-1"))
+
+    def remove(self, *, keep_message_log: bool = False) -> None:
+        """Remove the message: the -H file first (it is gone from then on), then the rest.
+
+        With ``keep_message_log`` (preserve_message_logs) the log moves to ``msglog.OLD``.
+        The -D file goes last: as long as it is there the lock is, and an interrupted removal can be
+        completed by ``remove_orphans``.  OSError where the -H file cannot be removed; the rest is left
+        to the next removal of orphans.
+        """
+        os.unlink(self._path("-H"))
+        with contextlib.suppress(OSError):
+            os.unlink(self._path("-J"))
+        if self._settings.message_logs:
+            with contextlib.suppress(OSError):
+                if keep_message_log:
+                    self._keep_message_log()
+                else:
+                    os.unlink(self.msglog_path())
+        with contextlib.suppress(OSError):
+            os.unlink(self._path("-D"))
+
+    def _keep_message_log(self) -> None:
+        base = self._settings.directory
+        if self._settings.queue_name:
+            base = f"{base}/{self._settings.queue_name}"
+        target = f"{base}/msglog.OLD/{self.message.message_id}"
+        try:
+            os.rename(self.msglog_path(), target)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(target), 0o750, exist_ok=True)
+            os.rename(self.msglog_path(), target)
+
+    def remove_journal(self) -> None:
+        """Remove the journal after its content has gone into the header file."""
+        if self._journal_fd >= 0:
+            os.close(self._journal_fd)
+            self._journal_fd = -1
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path("-J"))
+
+    def close(self) -> None:
+        """Give up the lock."""
+        for fd in (self._journal_fd, self._msglog_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._journal_fd = self._msglog_fd = -1
+        if self.data_fd >= 0:
+            fd, self.data_fd = self.data_fd, -1
+            try:
+                unlock(fd)
+            finally:
+                os.close(fd)
+
+
+def lock(settings: SpoolSettings, message_id: str) -> LockedMessage | None:
+    """Lock a message and read its header file and journal; None where another process has the lock.
+
+    ``message.nonrecipients`` includes what the journal says.  Raises SpoolError where the message does
+    not exist (errno ENOENT) or its files are malformed (errno EINVAL; the caller logs and keeps them).
+    """
+    check_id(message_id)
+    for subdirectory in places(settings, message_id):
+        directory = directory_for(settings, subdirectory)
+        try:
+            fd = os.open(f"{directory}/{message_id}-D", os.O_RDWR | os.O_APPEND | _NOFOLLOW)
+        except FileNotFoundError:
+            continue
+        except NotADirectoryError:
+            continue
+        except OSError as e:
+            raise SpoolError(f"{directory}/{message_id}-D: {e.strerror}", e.errno) from None
+        try:
+            if not try_lock(fd):
+                os.close(fd)
+                return None
+            message = _read_files(settings, directory, message_id, fd)
+        except SpoolError:
+            os.close(fd)
+            raise
+        except OSError as e:
+            os.close(fd)
+            raise SpoolError(f"{directory}/{message_id}-D: {e.strerror}", e.errno) from None
+        return LockedMessage(settings, subdirectory, fd, message)
+    raise SpoolError(f"no message {message_id} on the spool", errno.ENOENT)
+
+
+def read(settings: SpoolSettings, message_id: str, *, headers: bool = True) -> Message:
+    """Read a message without locking it, for listings; without ``headers`` only the envelope part.
+
+    Raises SpoolError like ``lock``.
+    """
+    check_id(message_id)
+    for subdirectory in places(settings, message_id):
+        directory = directory_for(settings, subdirectory)
+        try:
+            message = _read_header(directory, message_id, headers)
+        except SpoolError as e:
+            if e.errno == errno.ENOENT:
+                continue
+            raise
+        message.queue_name = settings.queue_name
+        _set_sizes(message, directory, _size_of(f"{directory}/{message_id}-D"))
+        message.nonrecipients |= read_journal(directory, message_id)
+        return message
+    raise SpoolError(f"no message {message_id} on the spool", errno.ENOENT)
+
+
+def _read_files(settings: SpoolSettings, directory: str, message_id: str, fd: int) -> Message:
+    """Read what belongs to a locked message."""
+    message = _read_header(directory, message_id, True)
+    message.queue_name = settings.queue_name
+    name = f"{message_id}-D\n".encode("ascii")
+    if os.pread(fd, len(name), 0) != name:
+        raise SpoolError(f"{directory}/{message_id}-D: its first line is not its name", errno.EINVAL)
+    _set_sizes(message, directory, os.fstat(fd).st_size)
+    message.nonrecipients |= read_journal(directory, message_id)
+    return message
+
+
+def _read_header(directory: str, message_id: str, headers: bool) -> Message:
+    path = f"{directory}/{message_id}-H"
+    try:
+        data = read_file(path)
+    except OSError as e:
+        raise SpoolError(f"{path}: {e.strerror}", e.errno) from None
+    try:
+        message = parse_header_file(data, headers=headers)
+    except SpoolError as e:
+        raise SpoolError(f"{path}: {e.text}", e.errno) from None
+    if message.message_id != message_id:
+        raise SpoolError(f"{path}: its first line is not its name", errno.EINVAL)
+    return message
+
+
+def read_file(path: str) -> bytes:
+    """Return the content of a file of the spool; OSError."""
+    fd = os.open(path, os.O_RDONLY | _NOFOLLOW)
+    try:
+        data = os.read(fd, 16384)
+        if len(data) == 16384:
+            chunks = [data]
+            while chunk := os.read(fd, 1 << 20):
+                chunks.append(chunk)
+            data = b"".join(chunks)
+    finally:
+        os.close(fd)
+    return data
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _set_sizes(message: Message, directory: str, data_size: int) -> None:
+    message.data_path = f"{directory}/{message.message_id}-D"
+    message.data_start = len(message.message_id) + 3
+    message.body_size = max(0, data_size - message.data_start)
+    message.message_size += message.body_size + 1
+    message.message_linecount += message.body_linecount
+
+
+def read_journal(directory: str, message_id: str) -> set[str]:
+    """Return the addresses of a journal that a crash left; a last line without end was not complete."""
+    try:
+        data = read_file(f"{directory}/{message_id}-J")
+    except FileNotFoundError:
+        return set()
+    except OSError as e:
+        raise SpoolError(f"{directory}/{message_id}-J: {e.strerror}", e.errno) from None
+    return {line for line in data.decode("latin-1").split("\n")[:-1] if line}
