@@ -1,0 +1,63 @@
+# Two commands for a newcomer:   make run    make test
+# For developers, see HACKING.md.
+
+PYTHON ?= python3
+VENV = .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+
+.PHONY: all run stop test check format unit interop root cover clean settings install docs help compare
+
+all: $(STAMP)
+
+help:
+	@echo "make run       set up, start a private server, send it a message, show the delivery"
+	@echo "make stop      stop that server"
+	@echo "make test      all tests"
+	@echo "make check     format, lint, types, unit tests: less than a minute"
+	@echo "make compare   the comparisons with a real Exim only"
+	@echo "make install   install (see README.md); make settings NAME=value ... first"
+
+$(STAMP): setup.py
+	@$(PYTHON) -c 'import sys; sys.exit("pyexim needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+	@echo "== making the environment in $(VENV) (once; a minute or so)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "== installing the libraries"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,dev,lmdb]"
+	@touch $@
+
+run: $(STAMP)
+	@$(BIN)/python etc/trial.py start
+
+stop: $(STAMP)
+	@$(BIN)/python etc/trial.py stop
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest t
+
+check: $(STAMP)
+	@echo "== ruff"; $(BIN)/ruff check --quiet
+	@echo "== mypy"; $(BIN)/mypy
+	@echo "== unit tests and checks"; $(BIN)/python -m pytest t/unit t/check
+
+unit: $(STAMP)
+	@$(BIN)/python -m pytest t/unit
+
+compare: $(STAMP)
+	@$(BIN)/python -m pytest t/compare
+
+interop: $(STAMP)
+	@$(BIN)/python -m pytest t/interop t/compare
+
+root: $(STAMP)
+	@$(BIN)/python -m pytest t/root
+
+# make settings EXIM_USER=mail CONFIGURE_FILE=/etc/exim4/exim4.conf
+settings:
+	@$(PYTHON) etc/make_settings.py $(MAKEOVERRIDES)
+
+install: $(STAMP)
+	@$(PYTHON) etc/install.py --destdir "$(DESTDIR)"
+
+clean:
+	rm -rf $(VENV) build dist run *.egg-info lib/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

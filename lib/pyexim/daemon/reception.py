@@ -1,0 +1,60 @@
+"""A reception child: takes sessions from the master one after the other, until it has had its share.
+
+Runs as the exim user.  Nothing of a session outlives it.  The protocol with the master is in
+docs/processes.md.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from setproctitle import setproctitle
+
+from pyexim import fdpass
+from pyexim.model.connection import Connection
+from pyexim.receive.api import ReceiveRun, serve_socket
+
+MAX_SESSIONS: Final = 2000
+"""Sessions after which a child is replaced, so that nothing it may leak can grow."""
+
+
+def serve(control: socket.socket, make_run: Callable[[], ReceiveRun]) -> int:
+    """Serve sessions until the master closes the control socket or the share is used up; the exit code."""
+    run = make_run()
+    titled = False
+    for _ in range(MAX_SESSIONS):
+        try:
+            got = fdpass.receive(control)
+        except (OSError, fdpass.PassError) as e:
+            run.services.log.panic(f"reception child: {e}")
+            return 1
+        if got is None:
+            return 0
+        record, fds = got
+        if record["type"] != "session" or len(fds) != 1:
+            for fd in fds:
+                os.close(fd)
+            run.services.log.panic(f"reception child: unexpected record {record['type']}")
+            return 1
+        if not titled:
+            setproctitle("pyexim: reception")
+            titled = True
+        run.accept_queue_only = bool(record["queue_only"])
+        serve_socket(fds[0], connection_of(record, run), run)
+        try:
+            fdpass.send(control, {"type": "ready"})
+        except OSError:
+            return 0
+    return 0
+
+
+def connection_of(record: fdpass.Record, run: ReceiveRun) -> Connection:
+    """Return the facts of the connection that the master admitted."""
+    peer, local = record["peer"], record["local"]
+    return Connection(
+        kind="tcp", sender_host_address=peer[0], sender_host_port=peer[1], interface_address=local[0],
+        interface_port=local[1], smtp_count_at_connection_start=record["count"],
+        started=run.services.clock.time(), submitter_trusted=False)

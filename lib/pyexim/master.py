@@ -1,0 +1,642 @@
+"""The master: accepts connections and keeps the other processes going; it never reads from a client.
+
+One loop, woken by a connection, a child's record, a due queue run or a signal.  Signal handlers only
+set flags (the wake-up descriptor ends the wait); finished children are collected by polling at every
+turn.  What it decides with is in ``daemon/``.  docs/processes.md tells who the others are.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import selectors
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from setproctitle import setproctitle
+
+from pyexim import EXIM_VERSION, child, fdpass, privs
+from pyexim.base.errors import ConfigError, ExpansionError
+from pyexim.startup.options import Command, QueueRunOptions, UsageError
+from pyexim.startup.process import Process, start
+from pyexim.daemon import admission, command, listeners, pidfile, pool, reception, timer
+from pyexim.daemon.work import make_receive_run, run_manager_process, run_queue_process
+from pyexim.deliver import starter
+from pyexim.expand.engine import expand
+from pyexim.expand.scope import Scope
+from pyexim.match.lists import match_host
+from pyexim.model.connection import Connection
+
+IDLE_WAIT: Final = 10.0
+"""Seconds between looks at children when nothing happens."""
+ACCEPTS_PER_TURN: Final = 64
+
+
+@dataclass(slots=True)
+class Helpers:
+    """The starter and the delivery manager that belong to one configuration."""
+
+    starter_pid: int
+    manager_pid: int
+    jobs: socket.socket
+    """Where ids of messages to deliver are sent; every reception child has it."""
+
+
+@dataclass(slots=True)
+class Listening:
+    """One listening socket."""
+
+    endpoint: listeners.Endpoint
+    sock: socket.socket
+
+
+@dataclass(slots=True)
+class Flags:
+    """What signals have asked for."""
+
+    reload: bool = False
+    stop: bool = False
+    child: bool = False
+    status: bool = False
+
+
+class Master:
+    """The loop."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.clock = process.services.clock
+        self.flags = Flags()
+        self.selector = selectors.DefaultSelector()
+        self.listening: list[Listening] = []
+        self.timers: list[timer.QueueTimer] = []
+        self.pid_path: str | None = None
+        self.command_path = ""
+        self.command_socket: socket.socket | None = None
+        self.helpers: Helpers | None = None
+        self.commands: set[int] = set()
+        self.file_times = _file_times(process.config.files)
+        self.pool = pool.Pool(self._fork_reception, process.config.main.smtp_accept_max)
+        self._settings = self._admission_settings()
+
+    # -- starting
+
+    def open_listeners(self) -> None:
+        """Bind and listen, before the process detaches, so that errors are seen; raise ConfigError."""
+        command_line = self.process.command
+        if not command_line.listen:
+            return
+        main = self.process.config.main
+        wanted = listeners.endpoints(main, command_line.interfaces)
+        kept = {item.endpoint: item for item in self.listening}
+        opened: list[Listening] = []
+        for endpoint in wanted:
+            if endpoint in kept:
+                opened.append(kept[endpoint])
+                continue
+            sock = self._bind(endpoint, opened)
+            if sock is not None:
+                opened.append(Listening(endpoint, sock))
+        for item in self.listening:
+            if item not in opened:
+                item.sock.close()
+        self.listening = opened
+
+    def _bind(self, endpoint: listeners.Endpoint, opened: list[Listening]) -> socket.socket | None:
+        """Make one listening socket; None for an IPv6 wildcard on a host without IPv6."""
+        main = self.process.config.main
+        try:
+            return listeners.listen(endpoint, main.smtp_connect_backlog, nodelay=main.tcp_nodelay)
+        except OSError as e:
+            if endpoint.family == 6 and e.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                return None
+            for item in opened:
+                if item not in self.listening:
+                    item.sock.close()
+            where = endpoint.address or ("::" if endpoint.family == 6 else "0.0.0.0")
+            raise ConfigError(f"socket bind() to port {endpoint.port} for address {where} failed: "
+                              f"{os.strerror(e.errno or 0)}: daemon abandoned") from None
+
+    def descriptors(self) -> list[int]:
+        """Return the descriptors that must survive detaching from the terminal."""
+        return [item.sock.fileno() for item in self.listening]
+
+    def run(self) -> int:
+        """Be the daemon until SIGTERM; the exit code."""
+        self._install_signals()
+        self._write_pid_file()
+        self._set_timers()
+        self._start_helpers()
+        self._open_command_socket()
+        for item in self.listening:
+            self.selector.register(item.sock, selectors.EVENT_READ, item)
+        self._announce()
+        setproctitle("pyexim: master " + self._title())
+        gc.collect()
+        gc.freeze()
+        if self.listening:
+            self._register(self.pool.spawn(pool.LOW))
+        while not self.flags.stop:
+            self._turn()
+        self._shut_down()
+        return 0
+
+    def _title(self) -> str:
+        return listeners.describe([item.endpoint for item in self.listening]) or "(not listening)"
+
+    def _announce(self) -> None:
+        where = listeners.describe([item.endpoint for item in self.listening])
+        runs = timer.describe(self.timers)
+        text = f"listening for SMTP on {where}" if self.listening else "not listening for SMTP"
+        self.process.log.main(f"exim {EXIM_VERSION} daemon started: pid={os.getpid()}, {runs}, {text}")
+
+    def _install_signals(self) -> None:
+        flags = self.flags
+
+        def setter(name: str) -> Callable[[int, Any], None]:
+            return lambda *_: setattr(flags, name, True)
+
+        self._wake_read, self._wake_write = socket.socketpair()
+        for end in (self._wake_read, self._wake_write):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._wake_write.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGHUP, setter("reload"))
+        signal.signal(signal.SIGTERM, setter("stop"))
+        signal.signal(signal.SIGINT, setter("stop"))
+        signal.signal(signal.SIGCHLD, setter("child"))
+        signal.signal(signal.SIGUSR1, setter("status"))
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        self.selector.register(self._wake_read, selectors.EVENT_READ, "wake")
+
+    def _write_pid_file(self) -> None:
+        c, main = self.process.command, self.process.config.main
+        if c.pid_file is not None:
+            self.pid_path = c.pid_file
+        elif c.listen and not c.interfaces:
+            self.pid_path = self._expanded_pid_path() or f"{main.spool_directory}/exim-daemon.pid"
+        if self.pid_path:
+            error = pidfile.write(self.pid_path, os.getpid())
+            if error:
+                self.process.log.panic(error)
+
+    def _expanded_pid_path(self) -> str:
+        text = self.process.config.main.pid_file_path
+        if not text:
+            return ""
+        try:
+            return expand(text, Scope(self.process.config, self.process.services)).replace("%s", "")
+        except ExpansionError as e:
+            self.process.log.panic(f"expansion of pid_file_path failed: {e.text}")
+            return ""
+
+    def _set_timers(self) -> None:
+        c = self.process.command
+        now = self.clock.monotonic()
+        runs: list[QueueRunOptions] = [r for r in [c.queue_run, *c.more_runs] if r is not None and r.interval]
+        self.timers = [timer.QueueTimer(r, now) for r in runs]
+
+    # -- other processes
+
+    def _start_helpers(self) -> None:
+        """Fork the starter (privileged) and the delivery manager of the present configuration."""
+        process = self.process
+        starter_end, manager_starter_end = fdpass.pair()
+        jobs_read, jobs_write = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        jobs_write.setblocking(False)
+        mine: list[socket.socket] = [manager_starter_end, jobs_read, jobs_write]
+
+        def starter_job() -> int:
+            for sock in mine:
+                sock.close()
+            self._close_in_child()
+            setproctitle("pyexim: starter")
+            return starter.serve(starter_end, process.config, process.services)
+
+        starter_pid = self._fork(starter_job)
+        starter_end.close()
+
+        def manager_job() -> int:
+            jobs_write.close()
+            self._close_in_child()
+            self._become_exim()
+            setproctitle("pyexim: delivery manager")
+            return run_manager_process(process, jobs_read, manager_starter_end)
+
+        manager_pid = self._fork(manager_job)
+        manager_starter_end.close()
+        jobs_read.close()
+        self.helpers = Helpers(starter_pid, manager_pid, jobs_write)
+
+    def _fork(self, job: Callable[[], int]) -> int:
+        return child.fork(job, on_error=self._report_crash)
+
+    def _report_crash(self, text: str) -> None:
+        self.process.log.panic("unexpected error in a child process: " + text.replace("\n", " | "))
+
+    def _fork_reception(self, generation: int) -> tuple[int, socket.socket]:
+        mine, theirs = fdpass.pair()
+        process = self.process
+
+        def job() -> int:
+            mine.close()
+            jobs = self.helpers.jobs if self.helpers else None
+            self._close_in_child(keep_jobs=True)
+            self._become_exim()
+            setproctitle("pyexim: reception (idle)")
+            return reception.serve(theirs, lambda: make_receive_run(process, jobs))
+
+        pid = self._fork(job)
+        theirs.close()
+        return pid, mine
+
+    def _become_exim(self) -> None:
+        me = self.process.identity
+        if me.privileged:
+            privs.become(me.exim_uid, me.exim_gid)
+
+    def _close_in_child(self, keep_jobs: bool = False) -> None:
+        """Close what belongs to the master alone: listeners, siblings' sockets, the selector."""
+        for item in self.listening:
+            item.sock.close()
+        for other in self.pool.children.values():
+            other.control.close()
+        if self.command_socket is not None:
+            self.command_socket.close()
+        if self.helpers is not None and not keep_jobs:
+            self.helpers.jobs.close()
+        self._wake_read.close()
+        self._wake_write.close()
+        self.selector.close()
+
+    def _open_command_socket(self) -> None:
+        c = self.process.command
+        files = ":".join(os.path.abspath(f) for f in (c.config_files or "").split(":") if f)
+        name = command.socket_name(files, c.macros)
+        self.command_path = f"{command.directory(os.geteuid())}/{name}"
+        self.command_socket = command.listen(self.command_path)
+        if self.command_socket is not None:
+            self.selector.register(self.command_socket, selectors.EVENT_READ, "command")
+
+    # -- the loop
+
+    def _turn(self) -> None:
+        """Wait for something, then do all that is due."""
+        for key, _ in self.selector.select(self._patience()):
+            what = key.data
+            if isinstance(what, pool.Child):
+                self._child_record(what)
+            elif isinstance(what, Listening):
+                self._accept(what)
+            elif what == "wake":
+                self._drain_wake()
+            else:
+                self._serve_command()
+        self._reap()
+        now = self.clock.monotonic()
+        self._run_queues(now)
+        self._unregister(self.pool.relax(now))
+        if self.flags.reload:
+            self.flags.reload = False
+            self._reload()
+
+    def _patience(self) -> float:
+        if self.flags.stop or self.flags.reload:
+            return 0.0
+        now = self.clock.monotonic()
+        return max(0.0, min([IDLE_WAIT] + [t.due - now for t in self.timers]))
+
+    def _drain_wake(self) -> None:
+        try:
+            while self._wake_read.recv(512):
+                pass
+        except BlockingIOError:
+            return
+
+    def _register(self, children: list[pool.Child]) -> None:
+        for one in children:
+            self.selector.register(one.control, selectors.EVENT_READ, one)
+
+    def _unregister(self, children: list[pool.Child]) -> None:
+        # Their sockets are closed already; the selector knows them by number only.
+        known = {key.data.pid: key.fd for key in list(self.selector.get_map().values())
+                 if isinstance(key.data, pool.Child)}
+        for one in children:
+            if one.pid in known:
+                self.selector.unregister(known[one.pid])
+
+    def _child_record(self, one: pool.Child) -> None:
+        """A child is ready for another session, or gone."""
+        try:
+            got = fdpass.receive(one.control)
+        except (OSError, fdpass.PassError):
+            got = None
+        if got is not None:
+            for fd in got[1]:
+                os.close(fd)
+        if got is not None and got[0]["type"] == "ready":
+            if one.generation == self.pool.generation:
+                self.pool.ready(one)
+                return
+        self.selector.unregister(one.control)
+        self.pool.remove(one)
+
+    def _reap(self) -> None:
+        """Collect whatever has finished; replace what must not be missing."""
+        for pid, status in child.reap():
+            self.commands.discard(pid)
+            for one in self.timers:
+                one.runners.discard(pid)
+            helpers = self.helpers
+            if helpers is None or self.flags.stop:
+                continue
+            if pid in (helpers.starter_pid, helpers.manager_pid):
+                which = "starter" if pid == helpers.starter_pid else "delivery manager"
+                self.process.log.panic(f"the {which} ended unexpectedly (exit code {child.exit_code(status)}): "
+                                       "starting it again")
+                self._restart_helpers()
+
+    def _restart_helpers(self) -> None:
+        """Start starter and manager anew, and the idle children, which hold the old job socket."""
+        if self.helpers is not None:
+            self.helpers.jobs.close()
+            self.helpers = None
+        self.clock.sleep(0.2)
+        self._start_helpers()
+        self._unregister(self.pool.renew())
+        if self.listening:
+            self._register(self.pool.spawn(pool.LOW))
+
+    # -- connections
+
+    def _admission_settings(self) -> admission.Settings:
+        main = self.process.config.main
+        return admission.Settings(
+            accept_max=main.smtp_accept_max, accept_queue=main.smtp_accept_queue,
+            reserve=main.smtp_accept_reserve, load_reserve=main.smtp_load_reserve,
+            has_reserve_hosts=main.smtp_reserve_hosts is not None, queue_only_load=main.queue_only_load,
+            hostname=main.primary_hostname or "")
+
+    def _accept(self, item: Listening) -> None:
+        """Accept what is waiting on one listener."""
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                sock, peer = item.sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as e:
+                if e.errno not in (errno.ECONNABORTED, errno.EINTR, errno.EPROTO):
+                    self.process.log.main(f"accept() failure: {e.strerror}")
+                    self.clock.sleep(0.1)
+                return
+            self._admit(sock, peer)
+
+    def _admit(self, sock: socket.socket, peer: tuple[Any, ...]) -> None:
+        """Decide on a connection: refuse it, or hand it to a child."""
+        address, port = _plain_address(peer[0]), peer[1]
+        main, log = self.process.config.main, self.process.log
+        shown = f"[{address}]:{port}" if log.selected("incoming_port") else f"[{address}]"
+        counts = admission.Counts(self.pool.busy, self.pool.from_host(address))
+        try:
+            local = sock.getsockname()
+            if main.smtp_accept_keepalive:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if main.tcp_nodelay:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            sock.close()
+            return
+        verdict = admission.decide(
+            self._settings, counts, shown, max_per_host=self._max_per_host(address, port, local),
+            is_reserved=lambda: self._is_reserved(address, port), load=load_average)
+        if log.selected("smtp_connection") and isinstance(verdict, admission.Admit):
+            if not self._nolog(address, port):
+                log.main(f"SMTP connection from {shown} (TCP/IP connection count = {counts.total + 1})")
+        if isinstance(verdict, admission.Refuse):
+            self._refuse(sock, verdict)
+            return
+        record = {"type": "session", "peer": [address, port], "local": [_plain_address(local[0]), local[1]],
+                  "count": counts.total + 1, "queue_only": verdict.queue_only}
+        self._hand_over(sock, record, address)
+
+    def _hand_over(self, sock: socket.socket, record: fdpass.Record, address: str) -> None:
+        for _ in range(3):
+            one, made = self.pool.take(address, self.clock.monotonic())
+            self._register(made)
+            if one is None:
+                break
+            try:
+                fdpass.send(one.control, record, [sock.fileno()])
+            except OSError:
+                self.selector.unregister(one.control)
+                self.pool.remove(one)
+                continue
+            sock.close()
+            return
+        self._refuse(sock, admission.Refuse("421 Unable to start a process for the connection; try again later",
+                                            f"daemon: fork failed for the connection from [{address}]"))
+
+    def _refuse(self, sock: socket.socket, verdict: admission.Refuse) -> None:
+        """Send a refusal without waiting for anybody, and log it."""
+        try:
+            sock.setblocking(False)
+            sock.send((verdict.reply + "\r\n").encode("latin-1"))
+        except OSError:
+            pass
+        sock.close()
+        if self.process.log.selected("connection_reject"):
+            self.process.log.main(verdict.log)
+
+    def _scope(self, address: str, port: int) -> Scope:
+        return Scope(self.process.config, self.process.services,
+                     conn=Connection(kind="tcp", sender_host_address=address, sender_host_port=port))
+
+    def _is_reserved(self, address: str, port: int) -> bool:
+        scope = self._scope(address, port)
+        assert scope.conn is not None
+        return bool(match_host(scope.conn, self.process.config.main.smtp_reserve_hosts or "", scope,
+                               name="smtp_reserve_hosts"))
+
+    def _nolog(self, address: str, port: int) -> bool:
+        text = self.process.config.main.hosts_connection_nolog
+        if not text:
+            return False
+        scope = self._scope(address, port)
+        assert scope.conn is not None
+        return bool(match_host(scope.conn, text, scope, name="hosts_connection_nolog"))
+
+    def _max_per_host(self, address: str, port: int, local: tuple[Any, ...]) -> int:
+        """Return smtp_accept_max_per_host, expanded for the peer; a fault in it counts as no limit, and is logged."""
+        text = self.process.config.main.smtp_accept_max_per_host
+        if text is None:
+            return 0
+        if text.isascii() and text.isdigit():
+            return int(text)
+        scope = self._scope(address, port)
+        assert scope.conn is not None
+        scope.conn.interface_address, scope.conn.interface_port = _plain_address(local[0]), local[1]
+        try:
+            value = expand(text, scope).strip()
+            if value.isascii() and value.isdigit():
+                return int(value)
+            self.process.log.panic(f"expansion of smtp_accept_max_per_host for [{address}] contains non-digit: {value}")
+        except ExpansionError as e:
+            self.process.log.panic(f"expansion of smtp_accept_max_per_host failed for [{address}]: {e.text}")
+        return 0
+
+    # -- commands and queue runs
+
+    def _serve_command(self) -> None:
+        assert self.command_socket is not None
+        try:
+            sock, _ = self.command_socket.accept()
+        except OSError:
+            return
+        process, times = self.process, self.file_times
+
+        def current(files: list[str]) -> bool:
+            mine = [os.path.abspath(f) for f in (process.command.config_files or "").split(":") if f]
+            return files == mine and _file_times(process.config.files) == times
+
+        def run_command(argv: list[str]) -> int:
+            from pyexim.cli.main import run_in_daemon
+
+            return run_in_daemon(argv, process.config)
+
+        def job() -> int:
+            self._close_in_child()
+            return command.serve(sock, run_command, current)
+
+        try:
+            self.commands.add(self._fork(job))
+        except OSError as e:
+            self.process.log.main(f"fork failed for a command: {e.strerror}")
+        sock.close()
+
+    def _run_queues(self, now: float) -> None:
+        running = sum(len(t.runners) for t in self.timers)
+        limit = self._queue_run_max()
+        for one in self.timers:
+            if not one.take(now, running, limit):
+                continue
+            process, options = self.process, one.options
+            jobs = self.helpers.jobs if self.helpers else None
+
+            def job(process: Process = process, options: QueueRunOptions = options,
+                    jobs: socket.socket | None = jobs) -> int:
+                self._close_in_child(keep_jobs=True)
+                self._become_exim()
+                setproctitle("pyexim: queue runner")
+                return run_queue_process(process, options, jobs)
+
+            try:
+                one.runners.add(self._fork(job))
+                running += 1
+            except OSError as e:
+                self.process.log.main(f"fork of queue-runner process failed: {e.strerror}")
+
+    def _queue_run_max(self) -> int:
+        value = self.process.config.main.queue_run_max
+        if isinstance(value, int):
+            return value
+        try:
+            return int(expand(value, Scope(self.process.config, self.process.services)))
+        except (ExpansionError, ValueError):
+            self.process.log.panic(f'queue_run_max does not expand to a number: "{value}"')
+            return 1
+
+    # -- reload and end
+
+    def _reload(self) -> None:
+        """SIGHUP: read the configuration again; sessions go on with the old one, new ones get the new.
+
+        With a wrong configuration the daemon goes on as it is and says so.
+        """
+        pid = os.getpid()
+        self.process.log.main(f"pid {pid}: SIGHUP received: re-exec daemon")
+        try:
+            self.process = start(self.process.command)
+            self.open_listeners()
+        except (ConfigError, UsageError) as e:
+            self.process.log.panic(f"the new configuration is not used: {str(e).replace(chr(10), ' ')}")
+            return
+        for key in [k for k in self.selector.get_map().values() if isinstance(k.data, Listening)]:
+            self.selector.unregister(key.fd)
+        for item in self.listening:
+            self.selector.register(item.sock, selectors.EVENT_READ, item)
+        self.file_times = _file_times(self.process.config.files)
+        self._settings = self._admission_settings()
+        self.pool.limit = self.process.config.main.smtp_accept_max
+        gone = self.helpers
+        self._start_helpers()
+        if gone is not None:
+            gone.jobs.close()
+        self._unregister(self.pool.renew())
+        if self.listening:
+            self._register(self.pool.spawn(pool.LOW))
+        self._announce()
+
+    def _shut_down(self) -> None:
+        """SIGTERM: no more connections; sessions and deliveries in progress end by themselves."""
+        for item in self.listening:
+            item.sock.close()
+        if self.command_socket is not None:
+            self.command_socket.close()
+            try:
+                os.unlink(self.command_path)
+            except OSError:
+                pass
+        if self.pid_path:
+            pidfile.remove(self.pid_path, os.getpid())
+
+
+def _plain_address(address: str) -> str:
+    """Return an IPv4 address that came over an IPv6 socket in its own form."""
+    return address[7:] if address.startswith("::ffff:") and "." in address else address
+
+
+def _file_times(files: list[str]) -> list[tuple[str, int, int]]:
+    """Return what tells a changed configuration file: (name, mtime, size) of each."""
+    out = []
+    for name in files:
+        try:
+            st = os.stat(name)
+            out.append((name, st.st_mtime_ns, st.st_size))
+        except OSError:
+            out.append((name, 0, 0))
+    return out
+
+
+def load_average() -> int:
+    """Return the load average of the last minute in thousandths."""
+    try:
+        return int(os.getloadavg()[0] * 1000)
+    except OSError:
+        return 0
+
+
+def run_daemon(process: Process) -> int:
+    """-bd and -q<time>: become the daemon; the exit code of what the caller sees."""
+    master = Master(process)
+    try:
+        master.open_listeners()
+    except ConfigError as e:
+        process.log.panic(e.text)
+        os.write(2, f"{process.log.time_stamp()} {e.text}\n".encode("latin-1", "replace"))
+        return 1
+    c: Command = process.command
+    if not (c.foreground or c.debug is not None or c.verbose):
+        _detach(master.descriptors())
+        process.log.close()
+    return master.run()
+
+
+def _detach(keep: list[int]) -> None:
+    """Leave the terminal and the caller behind."""
+    import daemon  # only for this; the foreground does without
+
+    daemon.DaemonContext(files_preserve=keep, umask=0o022, working_directory="/", prevent_core=False,
+                         detach_process=True, signal_map={}).open()

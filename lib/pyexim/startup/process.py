@@ -1,0 +1,234 @@
+"""From a command line to a configured process: configuration, identity, logs, services.
+
+Everything here happens once per process, before any work; nothing of it is on a message's path.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+
+from pyexim import settings
+from pyexim.base.clock import SystemClock
+from pyexim.base.errors import ConfigError, ExpansionError
+from pyexim.base.messageid import Generator
+from pyexim.startup.identity import Identity, caller, find_exim_user, must_drop, settle_rights
+from pyexim.startup.options import Command, UsageError
+from pyexim.config.configuration import Configuration
+from pyexim.config.load import load
+from pyexim.expand.engine import expand
+from pyexim.expand.scope import Scope, Services
+from pyexim.log.log import Log, LogSettings
+from pyexim.log.selectors import parse as parse_selectors
+from pyexim.match.lists import split_list
+from pyexim.privs import drop_to_caller
+from pyexim.spool.api import SpoolSettings
+
+
+@dataclass(slots=True)
+class Process:
+    """A configured process: what every mode of the command is given."""
+
+    command: Command
+    identity: Identity
+    config: Configuration
+    services: Services
+    log: Log
+    spool: SpoolSettings
+    config_changed: bool = False
+    """-C or -D gave the configuration, so what re-runs the program must give them again."""
+
+
+def configuration_files(command: Command) -> list[str]:
+    """Return the files to look for, the first existing one being used."""
+    text = command.config_files or settings.CONFIGURE_FILE
+    if command.config_files is not None and settings.ALT_CONFIG_PREFIX and text != settings.CONFIGURE_FILE:
+        for name in text.split(":"):
+            if not name.startswith(settings.ALT_CONFIG_PREFIX) or "/../" in name:
+                raise UsageError("exim: -C Permission denied")
+    return [os.path.abspath(f) if command.config_files else f for f in text.split(":") if f]
+
+
+def start(command: Command) -> Process:
+    """Read the configuration and settle who we are; raise ConfigError or UsageError."""
+    me = caller()
+    if settings.DISABLE_D_OPTION and command.macros:
+        raise UsageError("exim: -D is not available in this Exim binary")
+    files = configuration_files(command)
+    find_exim_user(me, None, None)
+    if me.privileged and must_drop(me, command.config_files, command.macros):
+        drop_to_caller(me.uid, me.gid)
+        me.privileged = os.geteuid() == 0
+        me.notes.append("privilege was given up for -C or -D")
+    config = load(files, command.macros)
+    config.command_macros = dict(command.macros)
+    return configure(command, me, config)
+
+
+def configure(command: Command, me: Identity, config: Configuration) -> Process:
+    """Make a process of a configuration that has been read."""
+    main = config.main
+    error = find_exim_user(me, main.exim_user, main.exim_group)
+    if error:
+        raise ConfigError(error, config.set_places.get("exim_user"), "exim_user")
+    log = Log(LogSettings())
+    services = Services(log=log, clock=SystemClock(), exim_uid=me.exim_uid, exim_gid=me.exim_gid,
+                        caller_uid=me.uid, caller_gid=me.gid, config_dir=os.path.dirname(config.file),
+                        initial_cwd=_cwd())
+    complete_main(config, services)
+    services.primary_hostname = main.primary_hostname or ""
+    scope = Scope(config, services)
+    settle_rights(me, _list(main.trusted_users, scope), _list(main.trusted_groups, scope),
+                  _list(main.admin_groups, scope))
+    services.admin, services.trusted = me.admin, me.trusted
+    log = Log(log_settings(config, me, command.syslog_tag))
+    services.log = log
+    services.make_resolver = _make_resolver
+    services.hints = LazyHints(main.spool_directory or "", services)
+    spool = SpoolSettings(
+        directory=main.spool_directory or "", split=main.split_spool_directory,
+        uid=me.exim_uid if me.privileged else -1, gid=me.exim_gid if me.privileged else -1,
+        message_logs=main.message_logs, fsync=not main.disable_fsync,
+        queue_name=(command.queue_run.queue_name or "") if command.queue_run else "")
+    return Process(command, me, config, services, log, spool,
+                   config_changed=bool(command.config_files or command.macros))
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def _list(text: str | None, scope: Scope) -> list[str]:
+    if not text:
+        return []
+    try:
+        return split_list(expand(text, scope))
+    except ExpansionError as e:
+        raise ConfigError(f"failed to expand \"{text}\": {e.text}") from None
+
+
+def _make_resolver(config: Configuration) -> object:
+    from pyexim.dns.resolver import make_resolver  # dnspython is heavy: only who asks the DNS pays
+
+    return make_resolver(config)
+
+
+class LazyHints:
+    """The hints databases, opened on first use: most processes never need them."""
+
+    def __init__(self, spool_directory: str, services: Services) -> None:
+        self._directory = spool_directory
+        self._services = services
+        self._real: object = None
+
+    def __getattr__(self, name: str) -> object:
+        if self._real is None:
+            from pyexim.hints.sqlite import open_hints  # sqlite3 is heavy
+
+            self._real = open_hints(self._directory, self._services)
+        return getattr(self._real, name)
+
+
+def complete_main(config: Configuration, services: Services) -> None:
+    """Fill in the main options whose defaults depend on the host or on each other."""
+    main = config.main
+    if main.primary_hostname is None:
+        main.primary_hostname = default_hostname()
+    main.qualify_domain = main.qualify_domain or main.primary_hostname
+    main.qualify_recipient = main.qualify_recipient or main.qualify_domain
+    services.primary_hostname = main.primary_hostname
+    scope = Scope(config, services)
+    main.spool_directory = _expand_once("spool_directory", main.spool_directory or settings.SPOOL_DIRECTORY,
+                                        scope, config)
+    if main.localhost_number is not None:
+        _check_localhost_number(config, scope)
+    if main.exim_path is None:
+        main.exim_path = settings.PROGRAM
+
+
+def _expand_once(option: str, text: str, scope: Scope, config: Configuration) -> str:
+    try:
+        return expand(text, scope)
+    except ExpansionError as e:
+        raise ConfigError(f'failed to expand "{text}" in {option}: {e.text}',
+                          config.set_places.get(option), option) from None
+
+
+def _check_localhost_number(config: Configuration, scope: Scope) -> None:
+    main = config.main
+    text = _expand_once("localhost_number", main.localhost_number or "", scope, config)
+    number = int(text) if text.isascii() and text.strip().isdigit() else -1
+    limit = 10
+    if not 0 <= number <= limit:
+        raise ConfigError(f"localhost_number is \"{text}\": it must be a number between 0 and {limit}",
+                          config.set_places.get("localhost_number"), "localhost_number")
+    main.localhost_number = str(number)
+
+
+def default_hostname() -> str:
+    """Return this host's name, fully qualified where the host's own files say so."""
+    name = socket.gethostname()
+    if "." in name:
+        return name
+    try:
+        found = socket.getaddrinfo(name, None, flags=socket.AI_CANONNAME)
+    except (OSError, UnicodeError):
+        return name
+    canonical = found[0][3] if found else ""
+    return canonical if "." in canonical else name
+
+
+def log_settings(config: Configuration, me: Identity, tag: str | None = None) -> LogSettings:
+    """Make the log settings of a configuration; raise ConfigError."""
+    main = config.main
+    try:
+        selectors = parse_selectors(main.log_selector)
+    except ValueError as e:
+        raise ConfigError(str(e), config.set_places.get("log_selector"), "log_selector") from None
+    use_file, use_syslog, path = _log_places(main.log_file_path, main.spool_directory or "", config, me)
+    if tag is not None:
+        use_file, use_syslog = False, True
+    return LogSettings(
+        file_path=path, use_file=use_file, use_syslog=use_syslog, selectors=selectors,
+        timezone=main.log_timezone, millisec="millisec" in selectors, pid="pid" in selectors,
+        write_rejectlog=main.write_rejectlog, syslog_processname=tag or main.syslog_processname or "exim",
+        syslog_facility=main.syslog_facility or "mail", syslog_pid=main.syslog_pid,
+        syslog_timestamp=main.syslog_timestamp, syslog_duplication=main.syslog_duplication,
+        uid=me.exim_uid, gid=me.exim_gid, directory_mode=settings.LOG_DIRECTORY_MODE, file_mode=settings.LOG_MODE)
+
+
+def _log_places(text: str | None, spool_directory: str, config: Configuration,
+                me: Identity) -> tuple[bool, bool, str]:
+    """Read log_file_path: (write files?, write to syslog?, path with %s)."""
+    default = settings.LOG_FILE_PATH or f"{spool_directory}/log/%slog"
+    if not text:
+        return True, False, default
+    services = Services(log=Log(LogSettings(use_file=False)), primary_hostname=config.main.primary_hostname or "")
+    expanded = _expand_once("log_file_path", text, Scope(config, services), config)
+    use_file = use_syslog = False
+    path = ""
+    for item in split_list(expanded):
+        if item == "syslog":
+            use_syslog = True
+            continue
+        use_file = True
+        path = path or item or default
+    if not split_list(expanded):
+        return True, False, default
+    place = config.set_places.get("log_file_path")
+    if use_file and "%s" not in path:
+        raise ConfigError(f'log_file_path "{path}" does not contain "%s"', place, "log_file_path")
+    if use_file and not path.startswith("/"):
+        raise ConfigError(f'log_file_path "{path}" is not an absolute path', place, "log_file_path")
+    return use_file, use_syslog, path
+
+
+def id_generator(config: Configuration) -> Generator:
+    """Return the maker of this process's message ids."""
+    number = config.main.localhost_number
+    return Generator(os.getpid(), int(number) if number is not None else None,
+                     short=config.main.message_id_short)
