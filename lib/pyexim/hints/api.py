@@ -7,6 +7,7 @@ an error.  Losing hints costs efficiency, never mail.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -14,6 +15,7 @@ class Hints(Protocol):
     """One store of named databases: key -> (value, time of writing)."""
 
     def get(self, database: str, key: str) -> str | None: ...
+    def get_written(self, database: str, key: str) -> tuple[str, float] | None: ...
     def put(self, database: str, key: str, value: str, now: float) -> None: ...
     def delete(self, database: str, key: str) -> None: ...
     def delete_prefix(self, database: str, prefix: str) -> None: ...
@@ -41,3 +43,13 @@ class Hints(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def open_hints(spool_directory: str, *, uid: int = -1, gid: int = -1,
+               log: Callable[[str], None] | None = None) -> Hints:
+    """Return the store under a spool directory; nothing is opened, or imported, before its first use.
+
+    ``uid`` and ``gid`` own new files; ``log`` gets a line when a file is damaged.
+    """
+    from pyexim.hints.sqlite import SqliteHints
+    return SqliteHints(f"{spool_directory}/db", uid=uid, gid=gid, log=log)

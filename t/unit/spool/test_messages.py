@@ -223,7 +223,7 @@ def test_orphans(spool: api.SpoolSettings) -> None:
 
 def test_listing(spool: api.SpoolSettings) -> None:
     first, _ = make(spool, "x@y.z", "u@v.w", frozen_since=5.0)
-    second, _ = make(spool, "x@y.z", nonrecipients={"x@y.z", "child@y.z"}, sender_set_untrusted=True)
+    _second, _ = make(spool, "x@y.z", nonrecipients={"x@y.z", "child@y.z"}, sender_set_untrusted=True)
     third, _ = make(spool, "x@y.z", acl_m={"m0": "\nXX\n-frozen 1\n\n"}, body=b"")
     locked = api.lock(spool, first)
     assert locked is not None
