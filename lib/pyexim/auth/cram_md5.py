@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyexim.auth.base import Authenticator
 from pyexim.auth.options import AuthenticatorOptions
 from pyexim.config.option import STRING, option, options
 
@@ -13,3 +14,9 @@ class CramMd5Options(AuthenticatorOptions):
     client_name: str | None = option(STRING, None, expanded=True)
     client_secret: str | None = option(STRING, None, expanded=True)
     server_secret: str | None = option(STRING, None, expanded=True)
+
+
+class CramMd5(Authenticator):
+    """The driver; so far only its options are known."""
+
+    Options = CramMd5Options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyexim.auth.base import Authenticator
 from pyexim.auth.options import AuthenticatorOptions
 from pyexim.config.option import STRING, option, options
 
@@ -14,3 +15,9 @@ class CyrusSaslOptions(AuthenticatorOptions):
     server_mech: str | None = option(STRING, None)
     server_realm: str | None = option(STRING, None, expanded=True)
     server_service: str | None = option(STRING, "smtp")
+
+
+class CyrusSasl(Authenticator):
+    """The driver; so far only its options are known."""
+
+    Options = CyrusSaslOptions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyexim.auth.base import Authenticator
 from pyexim.auth.options import AuthenticatorOptions
 from pyexim.config.option import BOOL, STRING, option, options
 
@@ -25,3 +26,9 @@ class GsaslOptions(AuthenticatorOptions):
     server_scram_salt: str | None = option(STRING, None, expanded=True)
     server_service: str | None = option(STRING, "smtp")
     server_skey: str | None = option(STRING, None, expanded=True)
+
+
+class Gsasl(Authenticator):
+    """The driver; so far only its options are known."""
+
+    Options = GsaslOptions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyexim.auth.base import Authenticator
 from pyexim.auth.options import AuthenticatorOptions
 from pyexim.config.option import STRING, option, options
 
@@ -13,3 +14,9 @@ class HeimdalGssapiOptions(AuthenticatorOptions):
     server_hostname: str | None = option(STRING, None, expanded=True)
     server_keytab: str | None = option(STRING, None, expanded=True)
     server_service: str | None = option(STRING, "smtp", expanded=True)
+
+
+class HeimdalGssapi(Authenticator):
+    """The driver; so far only its options are known."""
+
+    Options = HeimdalGssapiOptions

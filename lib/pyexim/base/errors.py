@@ -25,19 +25,24 @@ class ConfigError(PyeximError):
 
     ``text`` is the message without the place; ``place`` is where the operator must edit, through
     includes and macros; ``option`` the name of the option at fault where there is one.  ``str()``
-    is Exim's form: the text, preceded by "Exim configuration error in line N of FILE:\\n  ".
+    is Exim's form: the text, preceded by "Exim configuration error in line N of FILE:\\n  ", with "for
+    NAME router" where ``about`` says so.  ``note`` is a further line that helps to find the cause.
     """
 
-    def __init__(self, text: str, place: Place | None = None, option: str | None = None) -> None:
+    def __init__(self, text: str, place: Place | None = None, option: str | None = None, *,
+                 about: str = "", note: str = "") -> None:
         super().__init__(text)
         self.text = text
         self.place = place
         self.option = option
+        self.about = about
+        self.note = note
 
     def __str__(self) -> str:
-        if self.place is None:
-            return f"Exim configuration error:\n  {self.text}"
-        return f"Exim configuration error in {self.place}:\n  {self.text}"
+        about = f" for {self.about}" if self.about else ""
+        place = f" in {self.place}" if self.place is not None else ""
+        note = f"\n  {self.note}" if self.note else ""
+        return f"Exim configuration error{about}{place}:\n  {self.text}{note}"
 
 
 class ExpansionError(PyeximError):

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 from enum import Enum
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -70,9 +70,9 @@ class OptionInfo:
         self.style = style
         """How the text is checked and printed where the kind does not say it: "uid" and "gid" (a user or
         group name, which must exist unless it is to be expanded), "uids" and "gids" (lists of them),
-        "K" (an integer that -bP prints with K and M), "kib" (likewise, kept in units of 1024, plain -1
-        allowed), "limits" (a time list in ascending order), "hidden" (known, but not shown by -bP),
-        "plain" (a time that -bP prints in seconds)."""
+        "K" (an integer that -bP prints with K and M), "kib" (a size, printed in K, M or G), "plain" (a time
+        that -bP prints in seconds, and that may be given so), "pair" (a switch that sets those for
+        senders and recipients, and is not printed itself), "hidden" (known, but not printed)."""
 
 
 def option(kind: Kind, default: Any, *, expanded: bool = False, doc: str = "", spec: str = "",
@@ -101,7 +101,6 @@ def _eq(self: Any, other: object) -> bool:
     return type(self) is type(other) and self.__dict__ == other.__dict__
 
 
-@dataclass_transform(kw_only_default=True, field_specifiers=(option,))
 def options(cls: type[T]) -> type[T]:
     """Make a class of declared options: keyword constructor with the defaults, repr, comparison."""
     infos: dict[str, tuple[str, OptionInfo]] = {}

@@ -11,7 +11,7 @@ class QueryprogramOptions(RouterOptions):
     """The options of its section."""
 
     command: str | None = option(STRING, None, expanded=True)
-    command_group: str | None = option(STRING, None)
-    command_user: str | None = option(STRING, None)
+    command_group: str | None = option(STRING, None, expanded=True, style="gid")
+    command_user: str | None = option(STRING, None, expanded=True, style="uid")
     current_directory: str | None = option(STRING, "/")
     timeout: int = option(TIME, 3600)

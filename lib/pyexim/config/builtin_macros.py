@@ -1,0 +1,133 @@
+"""The macros that tell a configuration what this program can do: _HAVE_*, _DRIVER_*, _OPT_* and so on.
+
+They come in families by their beginning; a family is made when a line contains that beginning, so that
+a configuration which asks for nothing costs nothing.  Spec: chapter "The Exim runtime configuration
+file", section "Builtin macros".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Final
+
+from pyexim.config.option import declared
+from pyexim.config.table import DRIVER_TABLES, GENERIC_OPTIONS, driver_names, driver_options, names_of, resolve
+from pyexim.log.selectors import SELECTORS
+
+FEATURES: Final = (
+    "CRYPTEQ", "ICONV", "IPV6", "TLS", "OPENSSL", "MOVE_FROZEN_MESSAGES", "CONTENT_SCANNING", "DANE", "DKIM",
+    "DNSSEC", "EVENT", "I18N", "OCSP", "PIPE_CONNECT", "PRDR", "PROXY", "SOCKS", "SPF", "SRS", "NATIVE_SRS",
+    "TCP_FASTOPEN", "DSN", "TLS_RESUME", "TLS_ALPN")
+"""What _HAVE_ can say, as far as this program has a name for it."""
+
+PRESENT: Final = ("IPV6", "ICONV", "MOVE_FROZEN_MESSAGES", "DSN", "SRS", "NATIVE_SRS", "EVENT",
+                  "TRANSPORT_APPEND_MAILDIR", "TRANSPORT_APPEND_MAILSTORE", "TRANSPORT_APPEND_MBX")
+"""The features that work in this version; a configuration may rely on each of them."""
+
+DKIM_SIGN_HEADERS: Final = (
+    "From:Sender:Reply-To:Subject:Date:Message-ID:To:Cc:MIME-Version:Content-Type:Content-Transfer-Encoding:"
+    "Content-ID:Content-Description:Resent-Date:Resent-From:Resent-Sender:Resent-To:Resent-Cc:"
+    "Resent-Message-ID:In-Reply-To:References:List-Id:List-Help:List-Unsubscribe:List-Subscribe:List-Post:"
+    "List-Owner:List-Archive")
+"""The header fields that RFC 4871 and the list RFCs recommend for signing."""
+
+
+def _have() -> list[tuple[str, str]]:
+    lookups = [f"LOOKUP_{name.upper()}" for name in names_of("lookups")]
+    return [(f"_HAVE_{name}", "y") for name in (*PRESENT, *lookups)]
+
+
+def _drivers() -> list[tuple[str, str]]:
+    return [(f"_DRIVER_{kind.upper()}_{name.upper()}", "y") for kind in DRIVER_TABLES for name in driver_names(kind)]
+
+
+def _options(prefix: str, cls: type, skip: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
+    return [(f"{prefix}{name.upper()}", "y") for name in declared(cls) if name not in skip]
+
+
+def _generic(kind: str) -> list[tuple[str, str]]:
+    return _options(f"_OPT_{kind.upper()}S_", resolve(GENERIC_OPTIONS[kind]))
+
+
+def _private(kind: str) -> list[tuple[str, str]]:
+    generic = frozenset(declared(resolve(GENERIC_OPTIONS[kind])))
+    out = []
+    for name in driver_names(kind):
+        out += _options(f"_OPT_{kind.upper()}_{name.upper()}_", driver_options(kind, name), generic)
+    return out
+
+
+def _acl() -> list[tuple[str, str]]:
+    return ([(f"_ACL_COND_{n.upper()}", "y") for n in names_of("acl conditions")]
+            + [(f"_ACL_MOD_{n.upper()}", "y") for n in names_of("acl modifiers")])
+
+
+def _expand(part: str, names: str) -> list[tuple[str, str]]:
+    return [(f"_EXP_{part}_{n.upper()}", "y") for n in names_of(names)]
+
+
+def _main() -> list[tuple[str, str]]:
+    return _options("_OPT_MAIN_", resolve("pyexim.config.main_options:MainOptions"))
+
+
+def _selectors() -> list[tuple[str, str]]:
+    return [(f"_LOG_{name.upper()}", "y") for name in ("all", *SELECTORS)]
+
+
+def _dkim() -> list[tuple[str, str]]:
+    return [("_DKIM_SIGN_HEADERS", DKIM_SIGN_HEADERS),
+            ("_DKIM_OVERSIGN_HEADERS", ":".join("+" + n for n in DKIM_SIGN_HEADERS.split(":")))]
+
+
+FAMILIES: Final[dict[str, Callable[[], list[tuple[str, str]]]]] = {
+    "_HAVE_": _have,
+    "_ACL_": _acl,
+    "_EXP_ITEM_": lambda: _expand("ITEM", "expansion items"),
+    "_EXP_OP_": lambda: _expand("OP", "expansion operators"),
+    "_EXP_COND_": lambda: _expand("COND", "expansion conditions"),
+    "_EXP_VAR_": lambda: _expand("VAR", "expansion variables"),
+    "_DRIVER_": _drivers,
+    "_OPT_MAIN_": _main,
+    "_OPT_ROUTERS_": lambda: _generic("router"),
+    "_OPT_ROUTER_": lambda: _private("router"),
+    "_OPT_TRANSPORTS_": lambda: _generic("transport"),
+    "_OPT_TRANSPORT_": lambda: _private("transport"),
+    "_OPT_AUTHENTICATORS_": lambda: _generic("authenticator"),
+    "_OPT_AUTHENTICATOR_": lambda: _private("authenticator"),
+    "_LOG_": _selectors,
+    "_DKIM_": _dkim,
+}
+
+
+@cache
+def family(prefix: str) -> list[tuple[str, str]]:
+    """Return the macros of a family, (name, value); longer names before those they begin with."""
+    return sorted(FAMILIES[prefix](), key=lambda m: m[0], reverse=True)
+
+
+def all_macros() -> list[tuple[str, str]]:
+    """Return all builtin macros in the order of -bP macro_list."""
+    return [m for prefix in reversed(FAMILIES) for m in family(prefix)]
+
+
+def replace(text: str) -> str | None:
+    """Return a text with the builtin macros in it replaced; None where there are none."""
+    changed = False
+    for prefix in FAMILIES:
+        if prefix in text:
+            for name, value in family(prefix):
+                if name in text:
+                    text = text.replace(name, value)
+                    changed = True
+    return text if changed else None
+
+
+def contained(name: str) -> str | None:
+    """Return a builtin macro that a name contains, or None."""
+    for prefix in FAMILIES:
+        if prefix in name:
+            for macro, _ in family(prefix):
+                if macro in name:
+                    return macro
+    return None

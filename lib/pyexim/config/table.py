@@ -1,0 +1,85 @@
+"""What the configuration refers to in higher rooms, by name: "module:attribute", imported on first use.
+
+The drivers of a kind are named by the table of their own room: driver name -> "module:Class", a class
+with an ``Options`` class.  Only this file of the room names higher rooms.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final
+
+DRIVER_TABLES: Final = {
+    "router": "pyexim.routers.table:DRIVERS",
+    "transport": "pyexim.transports.table:DRIVERS",
+    "authenticator": "pyexim.auth.table:DRIVERS",
+}
+GENERIC_OPTIONS: Final = {
+    "router": "pyexim.routers.options:RouterOptions",
+    "transport": "pyexim.transports.options:TransportOptions",
+    "authenticator": "pyexim.auth.options:AuthenticatorOptions",
+}
+COMPILE_HOOKS: Final = {
+    "transports": "pyexim.transports.table:instantiate",
+    "routers": "pyexim.routers.runner:instantiate",
+    "authenticators": "pyexim.auth.table:instantiate",
+    "acl": "pyexim.acl.api:compile_acls",
+    "retry": "pyexim.retry.api:compile_rules",
+    "rewrite": "pyexim.rewrite.api:compile_rewrites",
+}
+"""Called by ``config.load`` with the configuration, in this order: a router may name a transport."""
+
+EXPAND: Final = "pyexim.expand.engine:expand"
+SCOPE: Final = "pyexim.expand.scope:Scope"
+SERVICES: Final = "pyexim.expand.scope:Services"
+
+
+def resolve(reference: str) -> Any:
+    """Return what a "module:attribute" names, importing the module."""
+    module, _, attribute = reference.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def driver_names(kind: str) -> dict[str, str]:
+    """Return the table of the drivers of a kind."""
+    table: dict[str, str] = resolve(DRIVER_TABLES[kind])
+    return table
+
+
+def driver_options(kind: str, driver: str) -> Any:
+    """Return the Options class of a driver, importing its module; None for an unknown driver.
+
+    By convention the class stands beside the driver as ``ClassOptions``.
+    """
+    reference = driver_names(kind).get(driver)
+    if reference is None:
+        return None
+    module, _, attribute = reference.partition(":")
+    found = import_module(module)
+    options = getattr(found, f"{attribute}Options", None)
+    return options if options is not None else getattr(found, attribute).Options
+
+
+NAMES: Final = {
+    "acl conditions": "pyexim.acl.table:ROWS",
+    "acl modifiers": "pyexim.acl.table:ROWS",
+    "expansion items": "pyexim.expand.table:ITEMS",
+    "expansion operators": "pyexim.expand.table:OPERATORS",
+    "expansion conditions": "pyexim.expand.table:CONDITIONS",
+    "expansion variables": "pyexim.expand.variables_table:VARIABLES",
+    "lookups": "pyexim.lookup.table:DRIVERS",
+}
+"""Where the names for the builtin macros are."""
+
+
+def names_of(what: str) -> list[str]:
+    """Return the names that a table of another room lists."""
+    reference = NAMES[what]
+    module = reference.partition(":")[0]
+    if find_spec(module) is None:
+        return []
+    table = resolve(reference)
+    if what.startswith("acl "):
+        return [row.name for row in table if row.modifier is (what == "acl modifiers")]
+    return list(table)
