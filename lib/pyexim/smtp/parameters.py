@@ -1,0 +1,66 @@
+"""Arguments of MAIL, RCPT and BDAT: what stands after the address.  RFC 5321, 1870, 6152, 3461, 3030.
+
+Only known parameters are taken off, from the right; the first thing that is none ends that, and what
+is left is the address (and will be found malformed if something foreign follows it).
+"""
+
+from __future__ import annotations
+
+import re
+
+from pyexim.base.taint import like
+
+MAIL_PARAMETERS = frozenset({"SIZE", "BODY", "AUTH", "RET", "ENVID"})
+RCPT_PARAMETERS = frozenset({"NOTIFY", "ORCPT"})
+
+_last = re.compile(r"[ \t]([A-Za-z0-9][A-Za-z0-9-]*)=([^ \t=][^ \t]*)\Z")
+_digits = re.compile(r"[0-9]+\Z").match
+
+MAX_CHUNK = 1 << 62
+
+
+def split_parameters(argument: str, known: frozenset[str]) -> tuple[str, list[tuple[str, str]]]:
+    """Return the address part of an argument and the (NAME, value) pairs after it, leftmost first."""
+    argument = argument.rstrip(" \t")
+    found: list[tuple[str, str]] = []
+    while "=" in argument:
+        at = max(argument.rfind(" "), argument.rfind("\t"))
+        if at < 0:
+            break
+        name, equals, value = argument[at + 1:].partition("=")
+        if not equals or not name.isascii() or name.upper() not in known or (not value and name.upper() != "NOTIFY"):
+            break
+        found.append((name.upper(), like(value, argument)))
+        argument = like(argument[:at].rstrip(" \t"), argument)
+    found.reverse()
+    return argument, found
+
+
+def parse_size(text: str) -> int | None:
+    """Return the number of a SIZE parameter; None where it is none.  Any number of digits."""
+    if not _digits(text):
+        return None
+    return int(text) if len(text) <= 18 else MAX_CHUNK
+
+
+def parse_bdat(argument: str) -> tuple[int, bool] | str:
+    """Return (octets, last) of a BDAT argument, or the text of the error."""
+    words = argument.split()
+    if not words or not _digits(words[0]):
+        return "missing size for BDAT command"
+    if len(words[0]) > 18:
+        return "invalid size for BDAT command"
+    if len(words) > 2 or (len(words) == 2 and words[1].upper() != "LAST"):
+        return "unexpected argument data"
+    return int(words[0]), len(words) == 2
+
+
+_xtext = re.compile(r"\+([0-9A-F]{2})")
+_not_xtext = re.compile(r"[^!-*,-<>-~]")
+
+
+def decode_xtext(text: str) -> str | None:
+    """Return the value of RFC 3461's xtext, or None where it is malformed."""
+    if _not_xtext.search(_xtext.sub("", text)):
+        return None
+    return like(_xtext.sub(lambda m: chr(int(m.group(1), 16)), text), text)
