@@ -14,6 +14,7 @@ ACLs" of the chapter "Access control lists"; "Submission mode" of "Message proce
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from pyexim.expand.scope import Scope
 
@@ -79,7 +80,10 @@ class AclControls:
     """Names (or patterns, since 4.97) waiting to be removed."""
     warned: set[str] = field(default_factory=set)
     """Lines that ``warn log_message`` has logged for this message."""
-    log_reject_targets: frozenset[str] | None = None
+    verified_senders: dict[tuple[str, object], Any] = field(default_factory=dict)
+    """What sender verification found for this message, by address and options."""
+    sender_failure: Any = None
+    """The verification failure to be told with a rejection (verify.sender.SenderFailure)."""
     # -- for the recipient
     caseful_local_part: bool = False
 
@@ -103,6 +107,9 @@ class AclControls:
             self.headers_remove = []
         if self.warned:
             self.warned = set()
+        if self.verified_senders:
+            self.verified_senders = {}
+        self.sender_failure = None
 
 
 def controls_of(scope: Scope) -> AclControls:

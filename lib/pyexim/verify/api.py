@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pyexim.expand.scope import Scope
 from pyexim.model.address import Address
 
+OK, FAIL, DEFER = "ok", "fail", "defer"
+
 
 @dataclass(slots=True)
 class VerifyOptions:
@@ -21,6 +23,14 @@ class VerifyOptions:
     success_on_redirect: bool = False
     quota: str | None = None
     callout_options: dict[str, str] = field(default_factory=dict)
+    no_details: bool = False
+    case_insensitive: bool = False
+
+    def key(self) -> object:
+        """Return what tells verifications of one address apart, for a cache."""
+        if not self.callout_options and self.callout is None:
+            return self.success_on_redirect
+        return self.success_on_redirect, self.callout, tuple(sorted(self.callout_options.items()))
 
 
 @dataclass(slots=True)
@@ -39,4 +49,5 @@ class Verified:
 
 def verify_address(address: str, role: str, scope: Scope, options: VerifyOptions) -> Verified:
     """Verify an address as "sender" or "recipient": rewriting is done by the caller, routing (and callout) here."""
-    raise NotImplementedError
+    from pyexim.verify.routing import verify  # the implementation imports this module
+    return verify(address, role, scope, options)

@@ -1,0 +1,155 @@
+"""The conditions that compare with a list: domains, local_parts, hosts, senders, recipients and the like.
+
+The matcher expands, splits and compiles the list, once per text.  Data of the match goes to the
+variables that the section "ACL conditions" of the spec names.
+"""
+
+from __future__ import annotations
+
+from pyexim.acl.compiler import Build
+from pyexim.acl.parser import Item
+from pyexim.acl.run import DEFER, FAIL, OK, AclRun, Step
+from pyexim.base.taint import like
+from pyexim.match import lists
+from pyexim.match.lists import Match
+from pyexim.model.connection import Connection
+
+_NO_CONNECTION = Connection()
+
+
+def _outcome(run: AclRun, match: Match) -> int:
+    if match.found:
+        return OK
+    if match.deferred:
+        run.log_msg = match.error
+        return DEFER
+    return FAIL
+
+
+def domains(item: Item, build: Build) -> Step:
+    """Make the step that tests the recipient's domain; sets $domain_data."""
+    source = item.argument
+    match_domain = lists.match_domain
+
+    def step(run: AclRun) -> int:
+        variables = run.scope.vars
+        match = match_domain(variables.get("domain", ""), source, run.scope)
+        if match.found:
+            if match.value is not None:
+                variables["domain_data"] = match.value
+            return OK
+        return _outcome(run, match)
+    return step
+
+
+def local_parts(item: Item, build: Build) -> Step:
+    """Make the step that tests the recipient's local part; sets $local_part_data."""
+    source = item.argument
+    match_local_part = lists.match_local_part
+
+    def step(run: AclRun) -> int:
+        variables = run.scope.vars
+        match = match_local_part(variables.get("local_part", ""), source, run.scope,
+                                 caseful=run.controls.caseful_local_part)
+        if match.found:
+            if match.value is not None:
+                variables["local_part_data"] = match.value
+            return OK
+        return _outcome(run, match)
+    return step
+
+
+def hosts(item: Item, build: Build) -> Step:
+    """Make the step that tests the client; sets $host_data."""
+    source = item.argument
+    match_host = lists.match_host
+
+    def step(run: AclRun) -> int:
+        scope = run.scope
+        match = match_host(scope.conn or _NO_CONNECTION, source, scope)
+        if match.found:
+            if match.value is not None:
+                scope.vars["host_data"] = match.value
+                if scope.message is not None:
+                    scope.message.host_data = match.value
+            return OK
+        return _outcome(run, match)
+    return step
+
+
+def senders(item: Item, build: Build) -> Step:
+    """Make the step that tests the envelope sender; sets $sender_data."""
+    source = item.argument
+    match_address = lists.match_address
+
+    def step(run: AclRun) -> int:
+        scope = run.scope
+        message = scope.message
+        match = match_address(message.sender_address if message is not None else "", source, scope)
+        if match.found:
+            if match.value is not None:
+                scope.vars["sender_data"] = match.value
+                if message is not None:
+                    message.sender_data = match.value
+            return OK
+        return _outcome(run, match)
+    return step
+
+
+def sender_domains(item: Item, build: Build) -> Step:
+    """Make the step that tests the domain of the envelope sender; $domain stays the recipient's."""
+    source = item.argument
+    match_domain = lists.match_domain
+
+    def step(run: AclRun) -> int:
+        message = run.scope.message
+        sender = message.sender_address if message is not None else ""
+        domain = like(sender.rpartition("@")[2] if "@" in sender else "", sender)
+        return _outcome(run, match_domain(domain, source, run.scope))
+    return step
+
+
+def recipients(item: Item, build: Build) -> Step:
+    """Make the step that tests the recipient's whole address; sets $recipient_data."""
+    source = item.argument
+    match_address = lists.match_address
+
+    def step(run: AclRun) -> int:
+        match = match_address(run.recipient or "", source, run.scope)
+        if match.found:
+            if match.value is not None:
+                run.scope.vars["recipient_data"] = match.value
+            return OK
+        return _outcome(run, match)
+    return step
+
+
+def authenticated(item: Item, build: Build) -> Step:
+    """Make the step that tests the name of the authenticator that let the client in."""
+    source = item.argument
+
+    def step(run: AclRun) -> int:
+        conn = run.scope.conn
+        if conn is None or not conn.sender_host_authenticated:
+            return FAIL
+        return _outcome(run, lists.match_string(conn.sender_host_authenticated, source, run.scope))
+    return step
+
+
+def encrypted(item: Item, build: Build) -> Step:
+    """Make the step that tests the cipher of the connection."""
+    source = item.argument
+
+    def step(run: AclRun) -> int:
+        conn = run.scope.conn
+        if conn is None or not conn.tls_in.active:
+            return FAIL
+        return _outcome(run, lists.match_string(conn.tls_in.cipher or "", source, run.scope))
+    return step
+
+
+def atrn_domains(item: Item, build: Build) -> Step:
+    """Make the step that tests the domains asked for by ATRN, an extension that is not there yet."""
+    def step(run: AclRun) -> int:
+        return run.error('the condition "atrn_domains" needs the ATRN extension, which is not there yet')
+    return step

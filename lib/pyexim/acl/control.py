@@ -1,0 +1,163 @@
+"""The modifier ``control``: parses what is asked for, checks the place, records it in AclControls.
+
+Spec: section "Use of the control modifier".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from pyexim.acl.compiler import Build, with_argument
+from pyexim.acl.controls import FAKE_TEXT
+from pyexim.acl.parser import Item
+from pyexim.acl.run import OK, AclRun, Step, where_name
+from pyexim.acl.table import CONTROLS_BY_NAME, ControlRow
+from pyexim.base.octets import lower
+from pyexim.base.taint import like
+
+Apply = Callable[[AclRun, ControlRow, str, str], int]
+
+_NUMBER: Final = re.compile(r"(0[xX][0-9a-fA-F]+|\d+)\Z", re.ASCII)
+DSCP: Final = {
+    "af11": 0x0A, "af12": 0x0C, "af13": 0x0E, "af21": 0x12, "af22": 0x14, "af23": 0x16, "af31": 0x1A, "af32": 0x1C,
+    "af33": 0x1E, "af41": 0x22, "af42": 0x24, "af43": 0x26, "cs0": 0x00, "cs1": 0x08, "cs2": 0x10, "cs3": 0x18,
+    "cs4": 0x20, "cs5": 0x28, "cs6": 0x30, "cs7": 0x38, "ef": 0x2E, "lowcost": 0x00, "lowdelay": 0x04,
+    "mincost": 0x00, "reliability": 0x01, "throughput": 0x02}
+"""Names of DSCP values (-bI:dscp), as six bits."""
+
+
+def control(item: Item, build: Build) -> Step:
+    """Make the step of one control."""
+    return with_argument(item, _apply)
+
+
+def _apply(run: AclRun, text: str) -> int:
+    name, slash, rest = text.partition("/")
+    row = CONTROLS_BY_NAME.get(name)
+    if row is None or (slash and not row.options):
+        return run.error(f'syntax error in "control={text}"')
+    if run.where in row.forbidden:
+        return run.error(f'cannot use "control={row.error_name or row.name}" in {where_name(run.where)} ACL')
+    return _FUNCTIONS[row.apply](run, row, like(rest, text), text)
+
+
+def _syntax(run: AclRun, text: str) -> int:
+    return run.error(f'syntax error in "control={text}"')
+
+
+def _switch(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
+    setattr(run.controls, row.field, row.value)
+    return OK
+
+
+def _local_part_case(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
+    run.controls.caseful_local_part = bool(row.value)
+    if run.recipient is not None:
+        local_part = run.recipient.rpartition("@")[0] if "@" in run.recipient else run.recipient
+        value = local_part if row.value else lower(local_part)
+        run.scope.vars["local_part"] = like(value, run.recipient)
+    return OK
+
+
+def _cutthrough(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
+    controls = run.controls
+    for option in rest.split("/") if rest else ():
+        name, _, value = option.partition("=")
+        if name != "defer" or value not in ("spool", "pass"):
+            return _syntax(run, text)
+        controls.cutthrough_defer_pass = value == "pass"
+    run.scope.services.log.panic('"control = cutthrough_delivery" is not there yet: the message is spooled')
+    controls.cutthrough = True
+    return OK
+
+
+def _debug(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
+    run.controls.debug = rest or "on"
+    start = run.scope.facts.get("debug_control")
+    if start is not None:
+        start(rest)
+    else:
+        run.scope.services.log.panic('"control = debug" is not there yet: nothing is written to a debug log')
+    return OK
+
+
+def _dscp(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
+    if not rest:
+        return _syntax(run, text)
+    if parse_dscp(rest) is None:
+        run.scope.services.log.panic(f'unrecognised DSCP value in "control={text}"')
+        return OK
+    run.controls.dscp = rest
+    return OK
+
+
+def parse_dscp(text: str) -> int | None:
+    """Return the six bits that a DSCP name or number stands for."""
+    if _NUMBER.match(text):
+        value = int(text, 16) if text[:2] in ("0x", "0X") else int(text)
+        return value if value <= 0x3F else None
+    return DSCP.get(lower(text))
+
+
+def _fake(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
+    run.controls.fake_code = int(str(row.value))
+    run.controls.fake_text = rest or FAKE_TEXT
+    return OK
+
+
+def _freeze(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
+    if rest not in ("", "no_tell"):
+        return _syntax(run, text)
+    controls = run.controls
+    controls.freeze_no_tell = bool(rest) and (controls.freeze_no_tell or not controls.freeze)
+    controls.freeze = True
+    return OK
+
+
+def _queue(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
+    run.controls.queue_only = True
+    if rest.startswith("first_pass_route"):
+        run.controls.queue_first_pass = True
+    return OK
+
+
+def _submission(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
+    controls = run.controls
+    retain, domain, name = False, None, None
+    while rest:
+        if rest == "sender_retain" or rest.startswith("sender_retain/"):
+            retain, rest = True, rest[len("sender_retain"):].removeprefix("/")
+        elif rest.startswith("domain="):
+            domain, _, rest = rest[7:].partition("/")
+        elif rest.startswith("name="):
+            # A name may contain a slash: it extends to the end.
+            name, rest = rest[5:], ""
+        else:
+            return _syntax(run, text)
+    controls.submission = True
+    controls.submission_sender_retain = controls.submission_sender_retain or retain
+    controls.submission_domain = controls.submission_domain if domain is None else like(domain, text)
+    controls.submission_name = controls.submission_name if name is None else like(name, text)
+    return OK
+
+
+def _utf8_downconvert(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
+    value = {"": 1, "1": 1, "0": 0, "-1": -1}.get(rest)
+    if value is None:
+        return run.error("bad option value for control=utf8_downconvert")
+    run.controls.utf8_downconvert = value
+    if run.scope.message is not None:
+        run.scope.message.utf8_downconvert = value
+    return OK
+
+
+def _wellknown(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
+    return run.error("the WELLKNOWN extension is not there yet")
+
+
+_FUNCTIONS: Final[dict[str, Apply]] = {
+    "switch": _switch, "local_part_case": _local_part_case, "cutthrough": _cutthrough, "debug": _debug,
+    "dscp": _dscp, "fake": _fake, "freeze": _freeze, "queue": _queue, "submission": _submission,
+    "utf8_downconvert": _utf8_downconvert, "wellknown": _wellknown}
