@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim.base.octets import SPACE, is_digits, lower
+from pyexim.base.taint import Tainted
+from pyexim.expand.base import Part
+from pyexim.expand.parser import compile_source
 from pyexim.expand.scope import Scope
+
+CACHE_LIMIT: Final = 4096
+"""Source strings kept in compiled form; when there are more, the older half is dropped."""
+_CACHEABLE: Final = 65_536
+
+_cache: dict[str, Part] = {}
+
+
+def compiled(source: str) -> Part:
+    """Return a source string in compiled form: literal text, or what to call with a Scope."""
+    part = _cache.get(source)
+    if part is None:
+        part = compile_source(source)
+        if len(source) <= _CACHEABLE:
+            if len(_cache) >= CACHE_LIMIT:
+                for key in list(_cache)[:CACHE_LIMIT // 2]:
+                    del _cache[key]
+            _cache[source] = part
+    return part
 
 
 def expand(source: str, scope: Scope) -> str:
@@ -12,7 +38,32 @@ def expand(source: str, scope: Scope) -> str:
     Raises ExpansionError with Exim's text, ForcedFail for a "fail" in the string, ExpansionDefer
     where a lookup or the like could not answer.  A tainted ``source`` that contains ``$`` is refused.
     """
-    raise NotImplementedError
+    if source.__class__ is Tainted:
+        if is_literal(source):
+            return source
+        raise ExpansionError(tainted_message(source, scope))
+    part = _cache.get(source)
+    if part is None:
+        part = compiled(source)
+    if part.__class__ is str:
+        return part  # type: ignore[return-value]
+    debug = scope.services.debug
+    if debug is not None and debug.selected("expand"):
+        from pyexim.expand.trace import expand_traced  # only under -d
+
+        return expand_traced(source, scope)
+    return part(scope)  # type: ignore[operator, no-any-return]
+
+
+def tainted_message(source: str, scope: Scope) -> str:
+    """Return Exim's message for an attempt to expand a tainted string, with the option where it is known."""
+    option = scope.facts.get("expanding_option")
+    text = f"attempt to expand tainted string '{source}'"
+    return f"{text} (option {option})" if option else text
+
+
+_TRUE: Final = frozenset({"true", "yes"})
+_FALSE: Final = frozenset({"", "false", "no"})
 
 
 def expand_bool(source: str, scope: Scope, what: str, *, forced_fail: bool = False) -> bool:
@@ -21,7 +72,18 @@ def expand_bool(source: str, scope: Scope, what: str, *, forced_fail: bool = Fal
     ``what`` names the option for the error text; ``forced_fail`` is the value a forced failure
     gives.  Raises ExpansionError where the result is no boolean.
     """
-    raise NotImplementedError
+    try:
+        value = expand(source, scope)
+    except ForcedFail:
+        return forced_fail
+    word = lower(value.strip(SPACE))
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    if is_digits(word):
+        return int(word[:18]) != 0
+    raise ExpansionError(f'"{value}" is not a valid value for the "{what}" option')
 
 
 def is_literal(source: str) -> bool:

@@ -56,6 +56,8 @@ class Services:
     caller_gid: int = -1
     admin: bool = False
     trusted: bool = False
+    message_reference: str | None = None
+    """-oMm: the id that a message of our own refers to (R= on its reception line)."""
     config_dir: str = ""
     initial_cwd: str = ""
     pool: Any = None

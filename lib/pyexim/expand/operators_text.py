@@ -1,0 +1,153 @@
+"""Operators on text: case, quoting, escaping, RFC 2047, re-expansion.
+
+Spec: chapter "String expansions", section 6.  Letters are ASCII letters.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from pyexim.base import octets
+from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim.base.taint import like
+from pyexim.expand.scope import Scope
+from pyexim.mailfmt import rfc2047 as encoded_words
+
+
+def lc(scope: Scope, text: str, argument: str | None, name: str) -> str:
+    """${lc:...}"""
+    return like(octets.lower(text), text)
+
+
+def uc(scope: Scope, text: str, argument: str | None, name: str) -> str:
+    """${uc:...}"""
+    return like(octets.upper(text), text)
+
+
+def strlen(scope: Scope, text: str, argument: str | None, name: str) -> str:
+    """${strlen:...}, in octets."""
+    return str(len(text))
+
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]+")
+_QUOTED: Final = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r"})
+
+
+def quote(scope: Scope, text: str, argument: str | None, name: str) -> str:
+    """${quote:...}: in double quotes unless it is a plain word; ${quote_TYPE:...}: for a lookup."""
+    if argument is not None:
+        from pyexim.expand import table
+
+        quoted = table.service("lookup_quote")(argument, text)
+        if quoted is None:
+            raise ExpansionError(f'unknown lookup type "{argument}"')
+        return str(quoted) if quoted.__class__ is str else quoted  # type: ignore[no-any-return]
+    if _PLAIN.fullmatch(text):
+        return text
+    return like('"' + text.translate(_QUOTED) + '"', text)
+
+
+_NOT_ALNUM: Final = re.compile(r"([^A-Za-z0-9])")
+
+
+def rxquote(scope: Scope, text: str, argument: str | None, name: str) -> str:
+    """${rxquote:...}: a backslash before everything that is no letter or digit."""
+    return like(_NOT_ALNUM.sub(r"\\\1", text), text)
+
+
+def escape(scope: Scope, text: str, argument: str | None, name: str) -> str:
+    """${escape:...}: unprintable octets as escapes."""
+    top_bit = bool(scope.config.main.print_topbitchars)
+    return like(octets.printable(text, top_bit=top_bit), text)
+
+
+_ESCAPE8: Final = re.compile(r"[\\\x7f-\xff]")
+
+
+def escape8bit(scope: Scope, text: str, argument: str | None, name: str) -> str:
+    """${escape8bit:...}: octets above 126, and backslashes, as octal escapes."""
+    return like(_ESCAPE8.sub(lambda m: f"\\{ord(m[0]):03o}", text), text)
+
+
+_HEX: Final = re.compile(r"[^!-~]")
+
+
+def hexquote(scope: Scope, text: str, argument: str | None, name: str) -> str:
+    """${hexquote:...}: everything but visible ASCII as \\xNN."""
+    return like(_HEX.sub(lambda m: f"\\x{ord(m[0]):02x}", text), text)
+
+
+def charset(scope: Scope) -> str:
+    """Return the character set of headers: of the filter, of the configuration, or UTF-8."""
+    return scope.facts.get("headers_charset") or scope.config.main.headers_charset or "UTF-8"
+
+
+
+
+def rfc2047(scope: Scope, text: str, argument: str | None, name: str) -> str:
+    """${rfc2047:...}: encoded words where the text needs them."""
+    if not _must_encode(text):
+        return text
+    return like(encoded_words.encode_always(text, charset(scope)), text)
+
+
+_MUST: Final = re.compile(r'[^ -~]|[?=()<>@,;:\\".\[\]_]')
+
+
+def _must_encode(text: str) -> bool:
+    return _MUST.search(text) is not None
+
+
+_WORD_CHARSET: Final = re.compile(r"=\?([^?]*)\?[QqBb]\?")
+
+
+def rfc2047d(scope: Scope, text: str, argument: str | None, name: str) -> str:
+    """${rfc2047d:...}: encoded words decoded into the character set of headers."""
+    target = charset(scope)
+    for found in _WORD_CHARSET.finditer(text):
+        source = found[1].partition("*")[0]
+        if not encoded_words.is_charset(source):
+            raise ExpansionError(f'iconv_open("{target}", "{source}") failed: Invalid argument'
+                                 " (maybe unsupported conversion)")
+    return encoded_words.decode(text, target, check_length=scope.config.main.check_rfc2047_length)
+
+
+def expand_again(scope: Scope, text: str, argument: str | None, name: str) -> str:
+    """${expand:...}: expand the result once more."""
+    from pyexim.expand.engine import expand
+
+    try:
+        return expand(text, scope)
+    except ForcedFail:
+        raise
+    except ExpansionError as e:
+        if type(e) is not ExpansionError:
+            raise
+        raise ExpansionError(f'internal expansion of "{text}" failed: {e.text}') from None
+
+
+def headerwrap(scope: Scope, text: str, argument: str | None, name: str) -> str:
+    """${headerwrap_columns_limit:...}: fold a header line at white space; cut it at the limit."""
+    columns, limit = 80, 998
+    if argument:
+        found = re.fullmatch(r"([0-9]*)(?:_([0-9]*))?", argument)
+        if found is None:
+            raise ExpansionError(f'non-digit after underscore in "{name}"')
+        columns = int(found[1][:9]) if found[1] else columns
+        limit = int(found[2][:9]) if found[2] else limit
+    return like(_wrap(text[:limit], max(columns, 1)), text)
+
+
+def _wrap(text: str, columns: int) -> str:
+    lines = []
+    while len(text) > columns:
+        at = text.rfind(" ", 1, columns + 1)
+        if at <= 0:
+            at = text.find(" ", columns)
+            if at < 0:
+                break
+        lines.append(text[:at])
+        text = "\t" + text[at + 1:].lstrip(" \t")
+    lines.append(text)
+    return "\n".join(lines)
