@@ -91,20 +91,20 @@ class Log:
             text += time.strftime(" %z", time.localtime(second))
         return text
 
-    def line(self, text: str, message_id: str | None = None) -> str:
+    def line(self, text: str, message_id: str | None = None, raw: bool = False) -> str:
         """Return a whole line with time stamp, process id if selected, and message id."""
         head = self.time_stamp()
         if self.settings.pid:
             head += f" [{os.getpid()}]"
         if message_id:
             head += " " + message_id
-        if "\n" in text:
+        if "\n" in text and not raw:
             text = text.replace("\n", " ")
         return f"{head} {text}\n"
 
-    def main(self, text: str, *, message_id: str | None = None) -> None:
-        """Write to the main log."""
-        self._write("main", text, message_id)
+    def main(self, text: str, *, message_id: str | None = None, raw: bool = False) -> None:
+        """Write to the main log; ``raw`` keeps new lines, for texts of our own that have them."""
+        self._write("main", text, message_id, raw=raw)
 
     def reject(self, text: str, *, message_id: str | None = None, headers: str = "",
                also_main: bool = True) -> None:
@@ -130,8 +130,8 @@ class Log:
     # -- where they go
 
     def _write(self, name: str, text: str, message_id: str | None, extra: str = "",
-               duplicate: bool = False) -> None:
-        line = self.line(text, message_id)
+               duplicate: bool = False, raw: bool = False) -> None:
+        line = self.line(text, message_id, raw)
         if self.to_stderr:
             if not duplicate:
                 self._stderr("LOG: " + line if name == "main" else f"LOG: {name.upper()}\n  " + line)

@@ -1,0 +1,194 @@
+"""The command: from an argument vector to the mode that it asks for.  Spec: chapter "The Exim command line"."""
+
+from __future__ import annotations
+
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from pyexim.base.errors import ConfigError
+from pyexim.config.configuration import Configuration
+from pyexim.startup.environment import clean_environment
+from pyexim.startup.identity import caller
+from pyexim.startup.options import Command, UsageError, parse
+from pyexim.startup.process import Process, configure, start
+
+EX_OK: Final = 0
+EX_FAILURE: Final = 1
+
+USAGE: Final = """\
+Exim is a Mail Transfer Agent. It is normally called by Mail User Agents,
+not directly from a shell command line. Options and/or arguments control
+what it does when called. For a list of options, see the Exim documentation.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command; ``arguments[0]`` is the name it was called by.  The exit code."""
+    return _guarded(arguments, start)
+
+
+def run_in_daemon(arguments: list[str], config: Configuration) -> int:
+    """Run a command in a child of the daemon, whose configuration is at hand; the exit code."""
+    return _guarded(arguments, lambda command: configure(command, caller(), config))
+
+
+def _guarded(arguments: list[str], make: Callable[[Command], Process]) -> int:
+    """Run a command and turn what it raises on purpose into messages and exit codes."""
+    try:
+        command = parse(arguments[0], arguments[1:])
+    except UsageError as e:
+        _error(str(e))
+        return EX_FAILURE
+    if command.mode == "help":
+        sys.stdout.write(USAGE)
+        return EX_FAILURE if not arguments[1:] else EX_OK
+    if command.mode == "receive" and not command.arguments and not command.extract_recipients:
+        sys.stderr.write(USAGE)
+        return EX_FAILURE
+    if command.mode == "check_config":
+        from pyexim.cli.configuration import check
+
+        return check(command)
+    try:
+        process = make(command)
+        clean_environment(process)
+        return run(process)
+    except ConfigError as e:
+        return _wrong_configuration(e)
+    except UsageError as e:
+        _error(str(e))
+        return EX_FAILURE
+    except BrokenPipeError:
+        return EX_FAILURE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _error(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _wrong_configuration(error: ConfigError) -> int:
+    """Say what is wrong with the configuration, as Exim does: with a time stamp, on standard error."""
+    from pyexim.log.log import Log, LogSettings
+
+    sys.stderr.write(f"{Log(LogSettings(use_file=False)).time_stamp()} {error}\n")
+    return EX_FAILURE
+
+
+# The modules of the modes are imported when the mode is asked for: most commands are short-lived.
+
+def _daemon(process: Process) -> int:
+    from pyexim.master import run_daemon
+
+    require_admin(process)
+    if process.command.dont_deliver and process.identity.uid not in (0, process.identity.exim_uid):
+        raise UsageError("exim: permission denied")
+    return run_daemon(process)
+
+
+def _submission(process: Process) -> int:
+    from pyexim.cli.submission import run_submission
+
+    return run_submission(process)
+
+
+def _queue(process: Process) -> int:
+    from pyexim.cli.queue import run_queue_command
+
+    if process.config.main.prod_requires_admin:
+        require_admin(process)
+    return run_queue_command(process)
+
+
+def _listing(process: Process) -> int:
+    from pyexim.cli.queue import list_queue
+
+    if process.config.main.queue_list_requires_admin:
+        require_admin(process)
+    return list_queue(process)
+
+
+def _deliver(process: Process) -> int:
+    from pyexim.cli.queue import deliver_messages
+
+    if process.config.main.prod_requires_admin and not process.identity.admin:
+        raise UsageError("exim: Permission denied")
+    return deliver_messages(process)
+
+
+def _action(process: Process) -> int:
+    from pyexim.cli.queue import act_on_messages
+
+    return act_on_messages(process)
+
+
+def _continued(process: Process) -> int:
+    from pyexim.cli.queue import continue_connection
+
+    if process.identity.uid not in (0, process.identity.exim_uid):
+        raise UsageError("exim: permission denied")
+    return continue_connection(process)
+
+
+def _testing(process: Process) -> int:
+    from pyexim.cli import testing
+
+    return testing.MODES[process.command.mode](process)
+
+
+def _configuration(process: Process) -> int:
+    from pyexim.cli import configuration
+
+    return configuration.MODES[process.command.mode](process)
+
+
+def _log_line(process: Process) -> int:
+    require_admin(process)
+    process.log.main(process.command.log_line)
+    return EX_OK
+
+
+def _rebuild_aliases(process: Process) -> int:
+    from pyexim.cli.aliases import run_bi_command
+
+    return run_bi_command(process)
+
+
+MODES: Final[dict[str, Callable[[Process], int]]] = {
+    "daemon": _daemon, "receive": _submission, "smtp": _submission, "batch": _submission, "bh": _submission,
+    "queue": _queue, "list": _listing, "count": _listing, "M": _deliver, "MC": _continued, "action": _action,
+    "be": _testing, "bt": _testing, "bv": _testing, "bvs": _testing, "brt": _testing, "brw": _testing,
+    "bV": _configuration, "bP": _configuration, "info": _configuration, "log": _log_line, "bi": _rebuild_aliases}
+
+
+def require_admin(process: Process) -> None:
+    """Refuse a caller who is no admin user."""
+    if not process.identity.admin:
+        raise UsageError("exim: permission denied")
+
+
+def run(process: Process) -> int:
+    """Run the mode of a configured process."""
+    command = process.command
+    if command.syslog_tag is not None and not process.identity.admin:
+        raise UsageError("exim: you lack sufficient privilege to specify syslog process name")
+    if command.suppress_fixups and not process.identity.trusted:
+        raise UsageError("exim: permission denied (-G requires a trusted user)")
+    if command.debug is not None and not process.identity.admin:
+        raise UsageError("exim: debugging permission denied")
+    if command.set_message is not None and not process.identity.admin:
+        raise UsageError("exim: permission denied")
+    process.log.stderr = command.mode != "daemon"
+    if process.log.selected("arguments"):
+        shown = " ".join(_quoted(a) for a in [command.name, *sys.argv[2:]])
+        process.log.main(f"cwd={process.services.initial_cwd} {len(sys.argv) - 1} args: {shown}")
+    return MODES[command.mode](process)
+
+
+def _quoted(word: str) -> str:
+    return word if word and not any(c in word for c in " \t\n\"'") else f'"{word}"'
+
+

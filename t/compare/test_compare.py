@@ -1,0 +1,25 @@
+"""Every case under t/compare/cases, run through a real Exim and through pyexim: nothing may differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compare import compare, find_exim, read_case
+
+CASES = sorted((Path(__file__).parent / "cases").rglob("*.case"))
+EXIM = find_exim()
+
+
+@pytest.mark.real
+@pytest.mark.skipif(EXIM is None, reason="no real Exim on this machine (Debian: exim4-daemon-heavy)")
+@pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_same(path: Path, tmp_path: Path) -> None:
+    assert EXIM is not None
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:3]:
+        if parent.name.startswith("pytest-"):
+            parent.chmod(0o755)
+    differences = compare(read_case(path), EXIM, tmp_path)
+    assert not differences, "\n" + "\n".join(differences)

@@ -1,0 +1,431 @@
+"""Run one scenario through pyexim and through a real Exim, and compare everything that can be seen.
+
+A scenario is one text file (t/compare/cases/TOPIC/NAME.case) of sections, each begun by a line "=== ...":
+
+    === conf                 the configuration (a prelude with names, spool and logs stands before it)
+    === file NAME            a file in the private directory, @TOP@/NAME
+    === sink                 a recording SMTP server on @SINK@; lines "COMMAND-PREFIX -> REPLY" change
+                             its answers (\\n in a reply separates lines), "banner -> ..." the greeting,
+                             "close COMMAND-PREFIX" makes it hang up there
+    === exim ARGUMENTS       run the command; the lines below are its standard input
+    === shell COMMANDS       run a shell command in @TOP@ ($EXIM is the command with -C)
+    === client               talk to a daemon started for it: each line is sent after the reply to the
+                             one before; "~ TEXT" sends without waiting for a reply, "wait" reads one
+    === settle               wait until the queue is empty
+    === ignore WHAT: WHY     leave something out of the comparison: stdout, stderr, mainlog, rejectlog,
+                             paniclog, mail, spool, sink, exit
+    === mask /REGEX/ -> TEXT one more replacement before comparing
+
+Lines in all of them may use @TOP@, @MAIL@, @SINK@, @USER@.  What is compared: output, errors and exit code of
+every step, the logs, the mailboxes, the queue's files, what the sink was told; after masking ids, times,
+process ids, ports and version numbers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import pwd
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PYEXIM = str(ROOT / "bin" / "pyexim")
+TRUSTED = Path("/etc/exim4/trusted_configs")
+PATIENCE = 30.0
+
+PRELUDE = """\
+exim_path = {exim}
+{user}
+spool_directory = @TOP@/spool
+log_file_path = @TOP@/log/%slog
+pid_file_path = @TOP@/exim.pid
+primary_hostname = test.example
+qualify_domain = test.example
+keep_environment =
+disable_ipv6 = true
+tls_advertise_hosts =
+host_lookup =
+rfc1413_query_timeout = 0s
+chunking_advertise_hosts = *
+check_spool_space = 0
+check_spool_inodes = 0
+local_interfaces = 127.0.0.1
+{extra}
+"""
+
+
+def find_exim() -> str | None:
+    """Return the path of a real Exim, if there is one."""
+    for path in ("/usr/sbin/exim4", "/usr/sbin/exim", "/usr/local/sbin/exim"):
+        if os.access(path, os.X_OK):
+            return path
+    return None
+
+
+@dataclass
+class Section:
+    """One section of a case: the word, the rest of its line, the lines below."""
+
+    word: str
+    rest: str
+    body: str
+
+
+@dataclass
+class Case:
+    """A case file, read."""
+
+    path: Path
+    sections: list[Section]
+    ignore: dict[str, str] = field(default_factory=dict)
+    masks: list[tuple[re.Pattern[str], str]] = field(default_factory=list)
+
+
+def read_case(path: Path) -> Case:
+    """Read a case file."""
+    case = Case(path, [])
+    for part in re.split(r"(?m)^=== ", path.read_text(encoding="latin-1"))[1:]:
+        head, _, body = part.partition("\n")
+        word, _, rest = head.strip().partition(" ")
+        if word == "ignore":
+            what, _, why = rest.partition(":")
+            assert why.strip(), f"{path}: say why {what} is ignored"
+            case.ignore[what.strip()] = why.strip()
+        elif word == "mask":
+            m = re.fullmatch(r"/(.*)/ -> (.*)", rest)
+            assert m, f"{path}: bad mask {rest}"
+            case.masks.append((re.compile(m[1], re.M), m[2]))
+        else:
+            assert word in ("conf", "file", "sink", "exim", "shell", "client", "settle"), f"{path}: {word}"
+            case.sections.append(Section(word, rest, body))
+    return case
+
+
+class Sink(threading.Thread):
+    """A recording SMTP server whose answers a case may change."""
+
+    def __init__(self, rules: str = "") -> None:
+        super().__init__(daemon=True)
+        self.server = socket.create_server(("127.0.0.1", 0), backlog=50)
+        self.port: int = self.server.getsockname()[1]
+        self.rules: list[tuple[str, str]] = []
+        self.closing: list[str] = []
+        self.record: list[str] = []
+        for line in rules.splitlines():
+            if line.startswith("close "):
+                self.closing.append(line[6:].upper())
+            elif " -> " in line:
+                prefix, _, reply = line.partition(" -> ")
+                self.rules.append((prefix.upper(), reply))
+        self.start()
+
+    def answer(self, command: str, default: str) -> str | None:
+        """Return the reply to a command; None to hang up."""
+        upper = command.upper()
+        if any(upper.startswith(c) for c in self.closing):
+            return None
+        return next((r for p, r in self.rules if upper.startswith(p)), default)
+
+    def run(self) -> None:
+        while True:
+            try:
+                peer, _ = self.server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._session, args=(peer,), daemon=True).start()
+
+    def _session(self, peer: socket.socket) -> None:
+        lines: list[str] = []
+        try:
+            with peer, peer.makefile("rb") as f:
+                self._converse(peer, f, lines)
+        except OSError:
+            lines.append("(broken)")
+        self.record.append("\n".join(lines))
+
+    def _converse(self, peer: socket.socket, f: object, lines: list[str]) -> None:
+        def say(reply: str | None) -> bool:
+            if reply is None:
+                return False
+            parts = reply.split("\\n")
+            code = parts[0][:3]
+            text = [p if p[:3] == code else f"{code} {p}" for p in parts]
+            out = [t[:3] + "-" + t[4:] for t in text[:-1]] + [text[-1]]
+            peer.sendall("".join(f"{x}\r\n" for x in out).encode("latin-1"))
+            return True
+
+        if not say(self.answer("banner", "220 sink ESMTP")):
+            return
+        while line := f.readline():  # type: ignore[attr-defined]
+            text = line.decode("latin-1").rstrip("\r\n")
+            lines.append(text)
+            verb = text[:4].upper()
+            default = {"EHLO": "250 sink\\nPIPELINING\\nSIZE\\n8BITMIME", "DATA": "354 go", "QUIT": "221 bye"}.get(
+                verb, "250 ok")
+            reply = self.answer(text, default)
+            if not say(reply):
+                return
+            if verb == "DATA" and reply is not None and reply.startswith("3"):
+                while (data := f.readline()) not in (b".\r\n", b""):  # type: ignore[attr-defined]
+                    lines.append("| " + data.decode("latin-1").rstrip("\r\n"))
+                if not say(self.answer("end-of-data", "250 taken")):
+                    return
+            if verb == "QUIT":
+                return
+
+
+@dataclass
+class Outcome:
+    """What one program did with a case: named texts to be compared."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+
+
+class Runner:
+    """Runs a case with one program in a private directory."""
+
+    def __init__(self, program: str, top: Path, *, real: bool) -> None:
+        self.program, self.top, self.real = program, top, real
+        self.sink: Sink | None = None
+        self.daemon: subprocess.Popen[bytes] | None = None
+        self.port = 0
+        self.outcome = Outcome()
+        self.root = os.geteuid() == 0
+
+    def user(self) -> str:
+        """Return the user that mail belongs to and the program runs as."""
+        if not self.root:
+            return pwd.getpwuid(os.geteuid()).pw_name
+        for name in ("Debian-exim", "exim", "mail", "nobody"):
+            try:
+                return pwd.getpwnam(name).pw_name
+            except KeyError:
+                continue
+        raise RuntimeError("no user to run as")
+
+    def values(self, text: str) -> str:
+        """Replace the @NAMES@."""
+        for key, value in (("TOP", str(self.top)), ("MAIL", f"{self.top}/mail"), ("USER", self.user()),
+                           ("SINK", str(self.sink.port if self.sink else 1))):
+            text = text.replace(f"@{key}@", value)
+        return text
+
+    @property
+    def conf(self) -> str:
+        return f"{self.top}/conf"
+
+    def run(self, case: Case) -> Outcome:
+        """Run all sections; what was seen."""
+        self._prepare(case)
+        try:
+            for number, section in enumerate(case.sections):
+                method = getattr(self, "_do_" + section.word, None)
+                if method is not None:
+                    method(f"{number:02d} {section.word} {section.rest}".strip(), section)
+        finally:
+            self._stop()
+        self._collect()
+        return self.outcome
+
+    def _prepare(self, case: Case) -> None:
+        for name in ("spool", "log", "mail"):
+            (self.top / name).mkdir(parents=True)
+            if self.root:
+                shutil.chown(self.top / name, self.user())
+        os.chmod(self.top, 0o755)
+        for section in case.sections:
+            if section.word == "sink":
+                self.sink = Sink(section.body)
+        conf = ""
+        for section in case.sections:
+            if section.word == "file":
+                path = self.top / section.rest
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(self.values(section.body), encoding="latin-1")
+                if self.root:
+                    shutil.chown(path, self.user())
+            elif section.word == "conf":
+                conf = section.body
+        prelude = PRELUDE.format(exim=self.program, user=f"exim_user = {self.user()}" if self.root else "",
+                                 extra="" if self.real else "message_id_short = yes")
+        Path(self.conf).write_text(self.values(prelude + conf), encoding="latin-1")
+        if self.real and self.root:
+            old = TRUSTED.read_text() if TRUSTED.exists() else ""
+            TRUSTED.write_text(old + self.conf + "\n")
+
+    def _stop(self) -> None:
+        if self.daemon is not None:
+            self.daemon.terminate()
+            self.daemon.wait(10)
+        if self.sink is not None:
+            time.sleep(0.02)
+            self.sink.server.close()
+        if self.real and self.root and TRUSTED.exists():
+            left = [x for x in TRUSTED.read_text().splitlines() if x != self.conf]
+            TRUSTED.write_text("".join(x + "\n" for x in left))
+
+    # -- sections
+
+    def _command(self, name: str, argv: list[str], stdin: str, **kw: object) -> None:
+        done = subprocess.run(argv, input=stdin.encode("latin-1"), capture_output=True, timeout=PATIENCE,
+                              cwd=self.top, **kw)  # type: ignore[call-overload]
+        self.outcome.texts[f"{name} stdout"] = done.stdout.decode("latin-1")
+        self.outcome.texts[f"{name} stderr"] = done.stderr.decode("latin-1")
+        self.outcome.texts[f"{name} exit"] = str(done.returncode)
+
+    def _do_exim(self, name: str, section: Section) -> None:
+        self._command(name, [self.program, "-C", self.conf, *shlex.split(self.values(section.rest))],
+                      self.values(section.body))
+
+    def _do_shell(self, name: str, section: Section) -> None:
+        script = self.values(section.rest + "\n" + section.body)
+        self._command(name, ["sh", "-c", script], "",
+                      env={"PATH": os.environ["PATH"], "EXIM": f"{self.program} -C {self.conf}"})
+
+    def _do_settle(self, name: str, section: Section) -> None:
+        end = time.monotonic() + PATIENCE
+        while list((self.top / "spool").glob("input/**/*-H")) and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def _start_daemon(self) -> None:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.daemon = subprocess.Popen(
+            [self.program, "-C", self.conf, "-bdf", "-oX", f"127.0.0.1.{self.port}", "-oP", f"{self.top}/exim.pid"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            log = self.top / "log" / "mainlog"
+            if log.exists() and "daemon started" in log.read_text(encoding="latin-1"):
+                return
+            time.sleep(0.02)
+        raise RuntimeError("the daemon did not start")
+
+    def _do_client(self, name: str, section: Section) -> None:
+        if self.daemon is None:
+            self._start_daemon()
+        said: list[str] = []
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as sock, sock.makefile("rb") as f:
+            def reply() -> None:
+                while line := f.readline():
+                    said.append(line.decode("latin-1"))
+                    if line[3:4] != b"-":
+                        return
+                said.append("(closed)\n")
+
+            try:
+                reply()
+                for line in self.values(section.body).splitlines():
+                    if line == "wait":
+                        reply()
+                        continue
+                    quiet = line.startswith("~ ")
+                    text = line[2:] if quiet else line
+                    sock.sendall(text.encode("latin-1").decode("unicode_escape").encode("latin-1") + b"\r\n")
+                    if not quiet:
+                        reply()
+                sock.settimeout(0.5)
+                rest = f.read()
+                said.append(rest.decode("latin-1") + "(closed)\n")
+            except TimeoutError:
+                said.append("(open)\n")
+            except OSError:
+                said.append("(broken)\n")
+        self.outcome.texts[f"{name} stdout"] = "".join(said)
+        time.sleep(0.05)
+
+    # -- what is left
+
+    def _collect(self) -> None:
+        self._wait_quiet()
+        texts = self.outcome.texts
+        for log in ("mainlog", "rejectlog", "paniclog"):
+            path = self.top / "log" / log
+            texts[log] = path.read_text(encoding="latin-1") if path.exists() else ""
+        mail = []
+        for path in sorted((self.top / "mail").rglob("*")):
+            if path.is_file():
+                name = str(path.relative_to(self.top / "mail"))
+                name = re.sub(r"\d+\.[HMP]\w+\.[\w.]+(,S=\d+)?", "MAILDIRNAME", name)
+                mail.append(f"--- {name}\n" + path.read_text(encoding="latin-1"))
+        texts["mail"] = "".join(sorted(mail))
+        spool = []
+        for path in sorted((self.top / "spool").rglob("*-[HDJ]")):
+            spool.append(f"--- {path.name}\n" + path.read_text(encoding="latin-1"))
+        texts["spool"] = "".join(spool)
+        if self.sink is not None:
+            texts["sink"] = "\n\n".join(self.sink.record)
+
+    def _wait_quiet(self) -> None:
+        """Wait until background deliveries have come to rest: no change of the log for a while."""
+        log = self.top / "log" / "mainlog"
+        last, since = -1, time.monotonic()
+        while time.monotonic() - since < 0.15:
+            size = log.stat().st_size if log.exists() else 0
+            if size != last:
+                last, since = size, time.monotonic()
+            time.sleep(0.02)
+
+
+ID = r"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{11}-[0-9A-Za-z]{4}|[0-9A-Za-z]{6}-[0-9A-Za-z]{2})"
+MASKS: list[tuple[str, str]] = [
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [+-]\d{4})?", "TIME"),
+    (r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), +\d+ \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}(?: \(\w+\))?", "DATE"),
+    (r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \w{3} +\d+ \d\d:\d\d:\d\d \d{4}", "UNIXDATE"),
+    (r"\b4\.9[69]\b", "VERSION"), (r"\bpid=\d+", "pid=N"), (r"\b(Q?[TD]T?)=\d+(?:\.\d+)?s", r"\1=Ns"),
+    (r"(\[127\.0\.0\.1\]):\d{4,5}", r"\1:PORT"), (r"(?m)^(-host_address .*\]:)\d+", r"\1PORT"),
+    (r"(?m)^(-interface_address .*[.:])\d+$", r"\1PORT"), (r"(127\.0\.0\.1\.)\d{4,5}", r"\1PORT"),
+    (r"(?m)^\d{10} (\d)$", r"SECONDS \1"), (r"(?m)^-received_time_usec .\d+$", "-received_time_usec N"),
+    (r"(?m)^-received_time_complete .*$", "-received_time_complete N"), (r"\b\d{10,}-(eximdsn)", r"N-\1"),
+    (r"(?m)^ ?\d+[smhd] ", "AGE "), (r"SIZE=\d+", "SIZE=N"), (r"exim-\d+", "exim-N"),
+    (r"eximdsn-\d+", "eximdsn-N"), (r"(?m)^(-?frozen )\d+", r"\1N"),
+]
+
+
+def mask(text: str, top: Path, case: Case, program: str) -> str:
+    """Replace what differs from run to run."""
+    text = text.replace(str(top), "TOP").replace(program, "EXIM")
+    for pattern, new in case.masks:
+        text = pattern.sub(new, text)
+    for old, replacement in MASKS:
+        text = re.sub(old, replacement, text)
+    seen: dict[str, str] = {}
+    return re.sub(ID, lambda m: seen.setdefault(m[0], f"ID{len(seen) + 1}"), text)
+
+
+def compare(case: Case, exim: str, top: Path) -> list[str]:
+    """Run a case through both programs; the differences, as lines of a diff."""
+    outcomes = {}
+    for who, program in (("exim", exim), ("pyexim", PYEXIM)):
+        where = top / who
+        where.mkdir(parents=True)
+        texts = Runner(program, where, real=who == "exim").run(case).texts
+        outcomes[who] = {k: mask(v, where, case, program) for k, v in texts.items()}
+    differences: list[str] = []
+    for key in dict.fromkeys([*outcomes["exim"], *outcomes["pyexim"]]):
+        if key in case.ignore or key.rpartition(" ")[2] in case.ignore:
+            continue
+        theirs = outcomes["exim"].get(key, "").splitlines()
+        ours = outcomes["pyexim"].get(key, "").splitlines()
+        if theirs != ours:
+            differences.append(f"##### {key}")
+            differences += difflib.unified_diff(theirs, ours, "exim", "pyexim", lineterm="", n=2)
+    return differences
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all of its group."""
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+    except OSError:
+        process.terminate()
