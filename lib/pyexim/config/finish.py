@@ -54,7 +54,7 @@ def finish(config: Configuration, settings: Any, expand: Callable[[str], str],
     if main.exim_version is None:
         main.exim_version = VERSION
     if main.local_interfaces is None:
-        main.local_interfaces = "0.0.0.0" if main.disable_ipv6 else "<; ::0 ; 0.0.0.0"
+        main.local_interfaces = "<; ::0 ; 0.0.0.0"
     _expand_paths(config, expand, fault)
     if main.process_log_path is None:
         main.process_log_path = f"{main.spool_directory}/exim-process.info"

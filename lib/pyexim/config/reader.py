@@ -10,7 +10,6 @@ chapter "The Exim runtime configuration file".
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -72,7 +71,6 @@ def read_configuration(files: list[str], *, macros: Mapping[str, str] | None = N
         name, data = find_file(files)
     else:
         name = files[0]
-    name = os.path.abspath(name) if not name.startswith("/") else name
     reader = _Reader(name, data, dict(macros or {}), faults)
     return reader.read(settings)
 

@@ -47,6 +47,15 @@ def driver_names(kind: str) -> dict[str, str]:
     return table
 
 
+def driver_class(kind: str, driver: str) -> Any:
+    """Return the class of a driver, importing its module; None where there is none."""
+    reference = driver_names(kind).get(driver)
+    if reference is None:
+        return None
+    module, _, attribute = reference.partition(":")
+    return getattr(import_module(module), attribute, None)
+
+
 def driver_options(kind: str, driver: str) -> Any:
     """Return the Options class of a driver, importing its module; None for an unknown driver.
 

@@ -98,8 +98,7 @@ def scan_fixed(text: str) -> tuple[int, int] | None:
         start = i = i + 1
         while i < len(text) and text[i] in _DIGITS:
             i += 1
-        value += int(text[start:start + 3].ljust(3, "0") if i - start < 3 else text[start:start + 3])\
-            if i > start else 0
+        value += int(text[start:min(i, start + 3)].ljust(3, "0"))
     return (-value if text[0] == "-" else value), i
 
 
