@@ -35,6 +35,8 @@ class DeliverRun:
     """-qi."""
     local_only: bool = False
     """-ql."""
+    smtp_queue: bool = False
+    """-odqs: remote deliveries wait for a queue run, local ones are done."""
     routing_only: bool = False
     """The first pass of -qq: route, and remember which hosts messages wait for."""
     give_up: bool = False
@@ -61,4 +63,6 @@ class Attempt:
 
 def deliver_message(message_id: str, run: DeliverRun) -> Attempt:
     """Make one delivery attempt at a message.  Never raises; never leaves a child behind."""
-    raise NotImplementedError
+    from pyexim.deliver.process import deliver  # it needs the values above
+
+    return deliver(message_id, run)

@@ -1,0 +1,212 @@
+"""Local deliveries: who they run as and where (in the delivery process), and the run itself (in the child).
+
+The delivery process decides user, group and directories (``prepare``) and passes the job to
+``services.privileged``; ``run_job`` is what the child does once it is the user.
+
+Spec: chapters "Environment for running local transports" and "Generic options for transports".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyexim import privs
+from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim.config.configuration import Configuration
+from pyexim.deliver.jobs import decode_job, encode_job, encode_results, unpack, unpack_address
+from pyexim.deliver.starter import LocalJob
+from pyexim.expand.engine import expand
+from pyexim.expand.scope import Scope, Services
+from pyexim.model.address import Address
+from pyexim.model.message import Message
+from pyexim.spool.api import parse_header_file
+from pyexim.transports.base import Result, TransportRun
+
+ERRNO_UIDFAIL = -28
+ERRNO_BADUGID = -29
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """As whom and where a local transport runs."""
+
+    uid: int
+    gid: int
+    user_name: str | None
+    """For the supplementary groups, or None."""
+    home_dir: str | None
+    current_dir: str
+
+
+@dataclass(frozen=True, slots=True)
+class CannotRun:
+    """Why a local transport cannot be run: the addresses are deferred."""
+
+    text: str
+    errno: int = ERRNO_UIDFAIL
+    panic: bool = True
+
+
+def environment(address: Address, scope: Scope, never_users: frozenset[int], *,
+                privileged: bool) -> Environment | CannotRun:
+    """Decide user, group and directories for the transport of an address."""
+    ids = _user_and_group(address, scope)
+    if isinstance(ids, CannotRun):
+        return ids
+    uid, gid, user_name = ids
+    name = address.transport.name
+    if privileged and uid in never_users:
+        return CannotRun(f"User {uid} set for {name} transport is on the never_users list", ERRNO_BADUGID)
+    options = address.transport.options
+    home = address.home_dir
+    try:
+        if options.home_directory is not None:
+            home = expand(options.home_directory, scope)
+        elif home is not None and not address.home_expanded:
+            home = expand(home, scope)
+        if home is not None and not home.startswith("/"):
+            return CannotRun(f'home directory "{home}" is not absolute for the {name} transport')
+        current = address.current_dir
+        if options.current_directory is not None:
+            current = expand(options.current_directory, replace_home(scope, home))
+        elif current is not None and "$" in current:
+            current = expand(current, replace_home(scope, home))
+        if current is not None and not current.startswith("/"):
+            return CannotRun(f'current directory "{current}" is not absolute for the {name} transport')
+    except ExpansionError as e:
+        return CannotRun(f"home or current directory of the {name} transport: {e.text}")
+    return Environment(uid, gid, user_name, home, current or home or "/")
+
+
+def replace_home(scope: Scope, home: str | None) -> Scope:
+    """Return the scope with $home as the transport sees it."""
+    if home is None:
+        return scope
+    return replace(scope, vars={**scope.vars, "home": home})
+
+
+def _user_and_group(address: Address, scope: Scope) -> tuple[int, int, str | None] | CannotRun:
+    """Return (uid, gid, name for initgroups or None) by the chapter's two orders of preference."""
+    transport, services = address.transport, scope.services
+    options, name = transport.options, transport.name
+    uid: int | None = None
+    gid: int | None = None
+    gid_by_user: int | None = None
+    user_name = address.user_name if address.initgroups else None
+    try:
+        if options.group is not None:
+            gid = privs.find_group(expand(options.group, scope))
+            if gid is None:
+                return CannotRun(f"Failed to find group \"{options.group}\" from expanded string for the {name} transport")
+        if options.user is not None:
+            found = privs.find_user(expand(options.user, scope))
+            if found is None:
+                return CannotRun(f"Failed to find user \"{options.user}\" from expanded string for the {name} transport")
+            uid, gid_by_user = found[1], found[2] if found[2] >= 0 else None
+            user_name = found[0] if options.initgroups else None
+    except ForcedFail as e:
+        return CannotRun(f"user or group of the {name} transport: {e.text}")
+    except ExpansionError as e:
+        return CannotRun(f"user or group of the {name} transport: {e.text}")
+    message = scope.message
+    if uid is None and getattr(options, "pipe_as_creator", False) and message is not None:
+        uid, gid_by_user = message.originator_uid, message.originator_gid
+        user_name = message.originator_login if options.initgroups else None
+    if uid is None and address.uid is not None:
+        uid = address.uid
+        user_name = address.user_name if address.initgroups else None
+    if gid is None:
+        gid = address.gid if address.gid is not None and options.user is None else gid_by_user
+        if gid is None:
+            gid = address.gid
+    if uid is None:
+        uid = services.exim_uid if services.exim_uid >= 0 else os.geteuid()
+        if gid is None:
+            gid = services.exim_gid if services.exim_gid >= 0 else os.getegid()
+    if gid is None:
+        return CannotRun(f"User set without group for {name} transport")
+    return uid, gid, user_name
+
+
+def make_job(batch: list[Address], env: Environment, *, header: str, data_fd: int, journal_fd: int,
+             return_path: str, shadow: str | None = None, facts: dict[str, Any] | None = None) -> LocalJob:
+    """Return the job for a batch of addresses with one transport (or their shadow transport)."""
+    job = encode_job(shadow or batch[0].transport.name, batch, return_path=return_path, home=env.home_dir,
+                     cwd=env.current_dir, uid=env.uid, gid=env.gid, shadow=shadow is not None, facts=facts or {})
+    return LocalJob(job=job, header=header, data_fd=data_fd, journal_fd=journal_fd, uid=env.uid, gid=env.gid,
+                    user_name=env.user_name, current_dir=env.current_dir, batch=batch)
+
+
+# -- in the child
+
+
+def run_job(config: Configuration, services: Services, *, fsync: bool,
+            ) -> Callable[[str, str, int, int, int, int], int]:
+    """Return the function that a child of the starter runs, bound to a configuration."""
+
+    def run(job: str, header: str, data_fd: int, journal_fd: int, pipe: int, uid: int) -> int:
+        values = decode_job(job)
+        message = parse_header_file(header.encode("latin-1"))
+        batch = [unpack_address(a, config) for a in values["batch"]]
+        results = deliver_batch(values, batch, message, config, services, data_fd, journal_fd, fsync)
+        write_all(pipe, encode_results(results, batch))
+        return 0
+
+    return run
+
+
+def deliver_batch(values: dict[str, Any], batch: list[Address], message: Message, config: Configuration,
+                  services: Services, data_fd: int, journal_fd: int, fsync: bool) -> list[Result]:
+    """Run the transport for a batch, as the user that this process now is."""
+    transport = config.transports[values["transport"]]
+    for key, value in values.get("facts", {}).items():
+        setattr(message, key, unpack(value))
+    for address in batch:
+        address.transport = transport
+    shadow = bool(values.get("shadow"))
+
+    def delivered(address: Address) -> None:
+        if shadow:
+            return
+        write_all(journal_fd, address.unique.encode("latin-1") + b"\n")
+        if fsync:
+            os.fsync(journal_fd)
+
+    scope = delivery_scope(config, services, message, batch)
+    scope.transport_name = transport.name
+    home = unpack(values.get("home"))
+    if home is not None:
+        scope.vars["home"] = home
+    run = TransportRun(scope=scope, message=message, data_fd=data_fd, delivered=delivered,
+                       return_path=unpack(values["return_path"]), uid=values["uid"], gid=values["gid"],
+                       home_dir=home, current_dir=unpack(values.get("cwd")))
+    results: list[Result] = transport.driver.deliver(batch, run)
+    return results
+
+
+def delivery_scope(config: Configuration, services: Services, message: Message,
+                   batch: list[Address]) -> Scope:
+    """Return the scope of a delivery: with several addresses, only what they have in common is set."""
+    scope = Scope(config, services, conn=message.conn, message=message, is_delivery=True)
+    first = batch[0]
+    scope.address = first
+    if len(batch) > 1:
+        if any(a.domain != first.domain for a in batch):
+            scope.vars["domain"] = ""
+            scope.vars["domain_data"] = ""
+        scope.vars["local_part"] = ""
+        scope.vars["local_part_data"] = ""
+        scope.vars["original_domain"] = ""
+        scope.vars["original_local_part"] = ""
+    if first.host_list:
+        scope.host = first.host_list[0]
+    return scope
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all octets; OSError."""
+    while data:
+        data = data[os.write(fd, data):]

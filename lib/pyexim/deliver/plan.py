@@ -1,0 +1,342 @@
+"""The plan of a delivery attempt: which addresses, routed where, in which groups.
+
+No I/O of its own: routing is done by ``routers.runner``; what is remembered of failures comes from
+``retry``.  Nothing is delivered or logged here; the plan says what came of each address.
+
+Spec: chapters "How Exim receives and delivers mail" (sections 11 and 13), "Address batching in local
+transports", "Retry configuration", and section "Outgoing SMTP" of "SMTP processing".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pyexim.base.errors import ExpansionError
+from pyexim.expand.engine import expand
+from pyexim.expand.scope import Scope
+from pyexim.match.lists import match_domain, split_list
+from pyexim.model.address import Address
+from pyexim.model.message import Message
+from pyexim.retry.api import RetryItem, RetryRecord
+from pyexim.routers.base import Deferred, Discarded, Failed, Rerouted, Routed, RouteRun
+from pyexim.routers.runner import route_address
+
+ERRNO_HELD: Final = -23
+ERRNO_RRETRY: Final = -52
+ERRNO_LRETRY: Final = -53
+ERRNO_HRETRY: Final = -54
+ERRNO_LOCAL_ONLY: Final = -55
+ERRNO_QUEUE_DOMAIN: Final = -56
+ERRNO_TRETRY: Final = -57
+_MAX_CHILDREN: Final = 500
+"""Depth of redirection at which an address is held to loop."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What came of routing: lists in the order of the recipients."""
+
+    local: list[Address] = field(default_factory=list)
+    remote: list[Address] = field(default_factory=list)
+    discarded: list[Address] = field(default_factory=list)
+    """:blackhole: and the like: delivered to nowhere."""
+    failed: list[Address] = field(default_factory=list)
+    deferred: list[Address] = field(default_factory=list)
+    duplicates: list[tuple[Address, Address]] = field(default_factory=list)
+    """(address, the one that it is a duplicate of)."""
+    finished: list[Address] = field(default_factory=list)
+    """Addresses whose children were all delivered before: nothing is left of them."""
+    retries: list[RetryItem] = field(default_factory=list)
+    freeze: Address | None = None
+    """The address whose routing asked for the message to be frozen."""
+
+
+@dataclass(slots=True)
+class PlanRules:
+    """How this attempt is meant."""
+
+    queue_run: bool = False
+    force: bool = False
+    hold: bool = True
+    """hold_domains and queue_domains are looked at."""
+    find_record: Callable[[str], RetryRecord | None] = lambda key: None
+    now: float = 0.0
+
+
+def recipients(message: Message) -> list[Address]:
+    """Return an address for every recipient that is not done yet."""
+    out = []
+    done = message.nonrecipients
+    originals: dict[int, Address] = {}
+    for index, r in enumerate(message.recipients):
+        if r.address in done:
+            continue
+        address = Address(r.address, dsn_orcpt=r.dsn_orcpt, dsn_flags=r.dsn_flags)
+        address.domain = address.domain.lower() if address.domain.isascii() else address.domain
+        if r.errors_to is not None:
+            address.errors_address = r.errors_to
+        if 0 <= r.parent < len(message.recipients):
+            parent = originals.get(r.parent)
+            if parent is None:
+                parent = originals[r.parent] = Address(message.recipients[r.parent].address)
+            address.parent = parent
+            address.flags.add("onetime")
+        originals.setdefault(index, address)
+        out.append(address)
+    return out
+
+
+def make_plan(addresses: list[Address], scope: Scope, rules: PlanRules, message: Message) -> Plan:
+    """Route addresses and their children; nothing is raised for what can be expected."""
+    plan = Plan()
+    work = list(reversed(addresses))
+    seen: dict[str, Address] = {}
+    while work:
+        address = work.pop()
+        if address.unique in message.nonrecipients:
+            plan.finished.append(address)
+            continue
+        if address.kind != "address":
+            _settle(address, plan, seen)
+            continue
+        if rules.hold and _held(address, scope, rules, plan):
+            continue
+        if rules.queue_run and not rules.force and _too_early(address, rules, plan, message):
+            continue
+        scope.address = address
+        run = RouteRun(scope=scope)
+        outcome = route_address(address, run)
+        children: list[Address] = list(outcome.children) if isinstance(outcome, Rerouted) else []
+        for extra in run.new_children:
+            if all(extra is not c for c in children):
+                children.append(extra)
+        if isinstance(outcome, (Failed, Deferred)):
+            _not_routed(address, outcome, plan)
+        elif isinstance(outcome, Discarded):
+            address.message = outcome.text or None
+            plan.discarded.append(address)
+            _routed_again(address, rules, plan)
+        elif isinstance(outcome, Rerouted):
+            address.children = sum(1 for c in children if c.parent is address)
+            _routed_again(address, rules, plan)
+            if not children:
+                plan.discarded.append(address)
+        elif isinstance(outcome, Routed):
+            if any(c.parent is address for c in children):
+                address.children += sum(1 for c in children if c.parent is address)
+            _routed_again(address, rules, plan)
+            _settle(address, plan, seen)
+        else:
+            address.message = "Unrouteable address"
+            plan.failed.append(address)
+        work.extend(reversed(children))
+    scope.address = None
+    return plan
+
+
+def _settle(address: Address, plan: Plan, seen: dict[str, Address]) -> None:
+    """Put an address with a transport on its list, unless the same delivery is there already."""
+    transport = address.transport
+    if transport is None:
+        address.message = f"no transport for {address.address}"
+        address.errno = -1
+        plan.deferred.append(address)
+        return
+    key = f"{address.unique}\0{transport.name}"
+    same = seen.get(key)
+    if same is not None:
+        plan.duplicates.append((address, same))
+        return
+    seen[key] = address
+    (plan.local if transport.driver.is_local else plan.remote).append(address)
+
+
+def _not_routed(address: Address, outcome: Failed | Deferred, plan: Plan) -> None:
+    """Note why an address has no transport."""
+    address.message = outcome.text
+    address.user_message = outcome.user_text
+    if outcome.freeze:
+        address.special_action = "freeze"
+        if plan.freeze is None:
+            plan.freeze = address
+    if isinstance(outcome, Failed):
+        plan.failed.append(address)
+        plan.retries.append(RetryItem(_routing_key(address), delete=True, kind="routing"))
+        return
+    address.errno = outcome.errno or -1
+    plan.deferred.append(address)
+    address.retries.append(RetryItem(_routing_key(address), errno=address.errno, text=outcome.text, kind="routing",
+                                     pattern=address.address if address.retry_use_local_part else address.domain))
+
+
+def _routing_key(address: Address) -> str:
+    return "R:" + (address.address if address.retry_use_local_part else address.domain)
+
+
+def _routed_again(address: Address, rules: PlanRules, plan: Plan) -> None:
+    """Forget that routing once failed."""
+    for key in {"R:" + address.domain, "R:" + address.address}:
+        if rules.find_record(key) is not None:
+            plan.retries.append(RetryItem(key, delete=True, kind="routing"))
+
+
+def _held(address: Address, scope: Scope, rules: PlanRules, plan: Plan) -> bool:
+    """Tell whether hold_domains or queue_domains keeps an address back."""
+    main = scope.config.main
+    if main.hold_domains is not None:
+        found = match_domain(address.domain, main.hold_domains, scope)
+        if found.deferred:
+            return _defer(address, -1, f"hold_domains lookup or queue_domains lookup failed: {found.error}", plan)
+        if found:
+            return _defer(address, ERRNO_HELD, "domain is held", plan)
+    if main.queue_domains is not None and not rules.queue_run:
+        found = match_domain(address.domain, main.queue_domains, scope)
+        if found.deferred:
+            return _defer(address, -1, f"queue_domains lookup failed: {found.error}", plan)
+        if found:
+            return _defer(address, ERRNO_QUEUE_DOMAIN, "domain is in queue_domains", plan)
+    return False
+
+
+def _defer(address: Address, number: int, text: str, plan: Plan) -> bool:
+    address.errno = number
+    address.message = text
+    plan.deferred.append(address)
+    return True
+
+
+def _too_early(address: Address, rules: PlanRules, plan: Plan, message: Message) -> bool:
+    """Tell whether the retry time of routing (or of an address with this sender) has not come."""
+    for key in (f"R:{address.domain}", f"R:{address.address}",
+                f"R:{address.address}:<{message.sender_address}>"):
+        record = rules.find_record(key)
+        if record is not None and rules.now < record.next_try and not record.expired:
+            return _defer(address, ERRNO_RRETRY, "retry time not reached", plan)
+    return False
+
+
+# -- grouping
+
+
+def local_batches(addresses: list[Address], scope: Scope) -> list[list[Address]]:
+    """Group local addresses into batches by the rules of the batching chapter."""
+    out: list[list[Address]] = []
+    open_batches: dict[Any, list[Address]] = {}
+    for address in addresses:
+        limit = int(getattr(address.transport.options, "batch_max", 1) or 1)
+        key = _batch_key(address, scope) if limit > 1 else None
+        if key is None:
+            out.append([address])
+            continue
+        batch = open_batches.get(key)
+        if batch is None or len(batch) >= limit:
+            batch = open_batches[key] = []
+            out.append(batch)
+        batch.append(address)
+    return out
+
+
+def _batch_key(address: Address, scope: Scope) -> Any:
+    """Return what addresses of one batch have in common, or None where no batching is possible."""
+    transport = address.transport
+    uses_local_part, uses_domain = _references(transport, scope)
+    if uses_local_part:
+        return None
+    batch_id = None
+    if transport.options.batch_id is not None:
+        scope.address = address
+        try:
+            batch_id = expand(transport.options.batch_id, scope)
+        except ExpansionError:
+            return None
+    first = (address.host_list[0].name, address.host_list[0].address) if address.host_list else None
+    file = None
+    if address.kind != "address":
+        file = address.local_part or address.address
+    return (transport.name, address.domain if uses_domain else None, batch_id, address.errors_address,
+            tuple(address.headers_add), address.headers_remove, address.uid, address.gid, first,
+            address.kind, file)
+
+
+def _references(transport: Any, scope: Scope) -> tuple[bool, bool]:
+    """Tell whether any option of a transport refers to $local_part and to $domain."""
+    cache: dict[str, tuple[bool, bool]] = scope.config.compiled.setdefault("deliver.references", {})
+    found = cache.get(transport.name)
+    if found is None:
+        options = transport.options
+        texts = [v for n, v in vars(options).items() if isinstance(v, str) and n != "batch_id"]
+        text = "\n".join(texts)
+        found = cache[transport.name] = (_refers(text, "local_part"), _refers(text, "domain"))
+    return found
+
+
+def _refers(text: str, name: str) -> bool:
+    return any(mark + name in text for mark in ("$", "${")) or f"def:{name}" in text
+
+
+def remote_batches(addresses: list[Address], scope: Scope) -> list[list[Address]]:
+    """Group remote addresses: the same transport, hosts, sender, headers; no more than max_rcpt of them."""
+    ordered = sort_remote(addresses, scope)
+    out: list[list[Address]] = []
+    open_batches: dict[Any, list[Address]] = {}
+    for address in ordered:
+        limit, multi = _limits(address, scope)
+        key = (address.transport.name, _hosts_key(address), address.errors_address, tuple(address.headers_add),
+               address.headers_remove, address.uid, address.gid, address.self_hostname,
+               None if multi else address.domain, tuple(h.name for h in address.fallback_hosts))
+        batch = open_batches.get(key)
+        if batch is None or (limit and len(batch) >= limit):
+            batch = open_batches[key] = []
+            out.append(batch)
+        batch.append(address)
+    return out
+
+
+def _hosts_key(address: Address) -> Any:
+    """Return the host list as a value: the order among equal MX preferences does not matter."""
+    hosts = [(h.mx, h.name, h.address or "", h.port or 0) for h in address.host_list]
+    if len(hosts) > 1:
+        groups: list[tuple[Any, ...]] = []
+        start = 0
+        for i in range(1, len(hosts) + 1):
+            if i == len(hosts) or hosts[i][0] != hosts[start][0] or hosts[start][0] < 0:
+                groups.append(tuple(sorted(hosts[start:i])))
+                start = i
+        return tuple(groups)
+    return tuple(hosts)
+
+
+def _limits(address: Address, scope: Scope) -> tuple[int, bool]:
+    """Return max_rcpt (0: none) and multi_domain of the transport of an address."""
+    options = address.transport.options
+    limit, multi = getattr(options, "max_rcpt", 0), getattr(options, "multi_domain", True)
+    if type(limit) is int and type(multi) is bool:
+        return limit, multi
+    scope.address = address
+    try:
+        if isinstance(limit, str):
+            limit = int(expand(limit, scope))
+        if isinstance(multi, str):
+            multi = expand(multi, scope).lower() not in ("", "0", "no", "false")
+    except (ExpansionError, ValueError):
+        return 1, False
+    return int(limit), bool(multi)
+
+
+def sort_remote(addresses: list[Address], scope: Scope) -> list[Address]:
+    """Return remote addresses in the order of remote_sort_domains; those it does not name come last."""
+    order = scope.config.main.remote_sort_domains
+    if order is None or len(addresses) < 2:
+        return addresses
+    try:
+        patterns = split_list(expand(order, scope))
+    except ExpansionError:
+        return addresses
+    rest, out = list(addresses), []
+    for pattern in patterns:
+        now = [a for a in rest if match_domain(a.domain, pattern, scope)]
+        out += now
+        rest = [a for a in rest if all(a is not n for n in now)]
+    return out + rest

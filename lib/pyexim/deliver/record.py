@@ -1,0 +1,214 @@
+"""What became of the addresses of one attempt: done, to be tried again, to be bounced; logged and journalled.
+
+One Record per attempt.  A delivery counts once it is in the journal; the transport's child has put it
+there already for local deliveries, ``delivered`` puts it there for remote ones.  Lines for the message
+log are kept back and written only when the message stays (it is deleted with the message otherwise).
+
+Spec: chapters "Log files" and "How Exim receives and delivers mail", section "Life of a message".
+"""
+
+from __future__ import annotations
+
+from pyexim.base.errors import ExpansionError
+from pyexim.deliver import loglines
+from pyexim.expand.engine import expand
+from pyexim.expand.scope import Scope
+from pyexim.model.address import Address
+from pyexim.model.host import Host
+from pyexim.retry.api import RetryItem
+from pyexim.spool.api import LockedMessage
+from pyexim.transports.base import Result
+
+
+class Record:
+    """The books of one delivery attempt."""
+
+    def __init__(self, locked: LockedMessage, scope: Scope, *, first_attempt: bool) -> None:
+        self.locked = locked
+        self.message = locked.message
+        self.scope = scope
+        self.log = scope.services.log
+        self.selected = self.log.selected
+        self.first_attempt = first_attempt
+        self.delivered: list[Address] = []
+        self.deferred: list[tuple[Address, Result | None]] = []
+        self.failed: list[tuple[Address, Result | None]] = []
+        self.retries: list[RetryItem] = []
+        self.msglog: list[str] = []
+        self.frozen_by: Address | None = None
+        self._done = self.message.nonrecipients
+        self._children: dict[int, int] = {}
+        self._edges: set[tuple[int, int]] = set()
+        self._duplicates: dict[int, list[Address]] = {}
+        self.journalled: set[str] = set()
+        self.received = self.message.received_time_complete or self.message.received_time
+
+    # -- lines
+
+    def main(self, text: str) -> None:
+        """Write a line about this message to the main log."""
+        self.log.main(text, message_id=self.message.message_id)
+
+    def note(self, text: str, *, stamp: bool = True) -> None:
+        """Put a line into the message log, if the message stays."""
+        self.msglog.append(f"{self._stamp()} {text}" if stamp else text)
+
+    def _stamp(self) -> str:
+        return str(self.log.time_stamp()) if hasattr(self.log, "time_stamp") else ""
+
+    def write_msglog(self) -> None:
+        """Write the lines kept back to the message log; a log that cannot be written stops nothing."""
+        try:
+            for line in self.msglog:
+                self.locked.msglog(line)
+        except OSError as e:
+            self.log.panic(f"Couldn't open message log for {self.message.message_id}: {e.strerror}",
+                           message_id=self.message.message_id)
+        self.msglog.clear()
+
+    def _quiet(self, address: Address) -> bool:
+        """Tell whether disable_logging of the router or transport applies."""
+        return bool((address.transport is not None and address.transport.options.disable_logging)
+                    or (address.router is not None and address.router.options.disable_logging))
+
+    # -- outcomes
+
+    def count_children(self, addresses: list[Address]) -> None:
+        """Note of every ancestor how many of its children this attempt has still to finish."""
+        for address in addresses:
+            parent = address.parent
+            child_id = id(address)
+            while parent is not None:
+                if (child_id, id(parent)) in self._edges:
+                    break
+                self._edges.add((child_id, id(parent)))
+                self._children[id(parent)] = self._children.get(id(parent), 0) + 1
+                child_id, parent = id(parent), parent.parent
+
+    def follow(self, address: Address, same: Address) -> None:
+        """Let an address be done when the one is that it is a duplicate of."""
+        self._duplicates.setdefault(id(same), []).append(address)
+        self.count_children([address])
+
+    def journal(self, address: Address) -> None:
+        """Record at once that an address is delivered: called by a transport that runs in this process."""
+        self.locked.journal(address.unique)
+        self.journalled.add(address.unique)
+
+    def done(self, address: Address, *, note: bool = True) -> None:
+        """Mark an address as done with, and its ancestors when this was their last child."""
+        self._done.add(address.unique)
+        for other in self._duplicates.pop(id(address), ()):
+            self.done(other, note=note)
+        parent = address.parent
+        while parent is not None:
+            left = self._children.get(id(parent), 1) - 1
+            self._children[id(parent)] = left
+            if left > 0:
+                return
+            self._done.add(parent.unique)
+            if note:
+                self.note(f"{parent.address}: children all complete")
+            parent = parent.parent
+
+    def succeeded(self, results: list[Result], *, return_path: str | None, shadow: str = "") -> None:
+        """Log deliveries of one batch, and mark them as done."""
+        first = True
+        for result in results:
+            address = result.address
+            self.delivered.append(address)
+            if not self._quiet(address):
+                mark = "*>" if self.message.dont_deliver else "=>" if first else "->"
+                self.main(loglines.delivered(
+                    result, mark, self.selected, sender=self.message.sender_address, return_path=return_path,
+                    queue_seconds=self.scope.services.clock.time() - self._queue_start(),
+                    queue_name=self.message.queue_name, size=result.size, shadow=shadow))
+            first = False
+            self.note(loglines.msglog_delivered(address, address.transport.name))
+            self.retries += result.retries
+            if result.host_name is not None:
+                address.host_used = Host(result.host_name, result.host_address, result.host_port)
+            self.done(address)
+
+    def _queue_start(self) -> float:
+        if self.selected("queue_time_exclusive"):
+            return self.received
+        return self.message.received_time
+
+    def queue_seconds(self) -> float:
+        """Return how long the message has been here."""
+        return self.scope.services.clock.time() - self._queue_start()
+
+    def discarded(self, address: Address) -> None:
+        """Log an address that went to nowhere, and mark it as done."""
+        if not self._quiet(address):
+            self.main(loglines.discarded(address, self.selected, sender=self.message.sender_address))
+        self.delivered.append(address)
+        self.done(address)
+
+    def fail(self, address: Address, result: Result | None, *, return_path: str | None, log: bool = True) -> None:
+        """Note an address that is to be bounced, and log it."""
+        if log and not self._quiet(address):
+            line = loglines.failed(address, result, self.selected, sender=self.message.sender_address,
+                                   return_path=return_path)
+            self.main(line)
+            text = line.removeprefix("** ")
+            self.note(text if address.router is not None else f"routing failed for {text}")
+        if result is not None:
+            self.retries += result.retries
+        self.retries += address.retries
+        if address.special_action == "freeze" and self.frozen_by is None:
+            self.frozen_by = address
+        self.failed.append((address, result))
+
+    def defer(self, address: Address, result: Result | None, *, log: bool = True) -> None:
+        """Note an address that is to be tried again, and log it."""
+        if address.special_action == "freeze" and self.frozen_by is None:
+            self.frozen_by = address
+        if result is not None:
+            self.retries += result.retries
+        self.retries += address.retries
+        address.retries = []
+        self.deferred.append((address, result))
+        if not log or self._quiet(address):
+            return
+        waiting = address.errno in (-52, -53, -54)
+        line = loglines.deferred(address, result, self.selected)
+        if self.first_attempt or not waiting:
+            self.note(line.removeprefix("== "))
+        if not waiting or self.selected("retry_defer"):
+            self.main(line)
+
+    def timed_out(self, address: Address, result: Result | None) -> None:
+        """Turn a deferral into a failure: its last retry time has passed."""
+        text = "retry timeout exceeded"
+        if not self._quiet(address):
+            name = loglines.address_text(address, all_parents=self.selected("all_parents"), success=False)
+            self.main(f"** {name}: {text}")
+            self.note(f"{name}: {text}")
+        shown = report_text(address)
+        address.user_message = f"{shown}: {text}" if shown else text
+        address.message = f"{address.message}: {text}" if address.message else text
+        self.failed.append((address, result))
+
+    def event(self, name: str, address: Address, data: str) -> None:
+        """Run the transport's event_action for an event of a delivery; its answer is not used."""
+        action = address.transport.options.event_action if address.transport is not None else None
+        if not action:
+            return
+        self.scope.vars["event_name"], self.scope.vars["event_data"] = name, data
+        try:
+            expand(action, self.scope)
+        except ExpansionError as e:
+            self.log.panic(f"failed to expand event_action {name}: {e.text}", message_id=self.message.message_id)
+        finally:
+            del self.scope.vars["event_name"], self.scope.vars["event_data"]
+
+
+def report_text(address: Address) -> str:
+    """Return the detail of an address that people outside may see."""
+    if address.user_message:
+        return address.user_message
+    if address.transport is not None and (address.transport.driver.is_local or address.errno > 0):
+        return ""
+    return address.message or ""
