@@ -14,7 +14,7 @@ from typing import Any, Final
 from pyexim.base.octets import SPACE, words
 from pyexim.config.builtin_macros import all_macros
 from pyexim.config.configuration import Configuration, Instance
-from pyexim.config.macros import is_definition, word_end
+from pyexim.config.macros import word_end
 from pyexim.config.option import Kind, OptionInfo, declared
 from pyexim.config.options_reader import split_hide
 from pyexim.config.table import GENERIC_OPTIONS, driver_class, resolve
@@ -336,27 +336,25 @@ _WORDS: Final[dict[str, Callable[[_Show], int]]] = {
 def format_config(config: Configuration, admin: bool) -> list[str]:
     """Return the configuration as it was parsed: without comments, macros and inclusions resolved."""
     out = [f"# Exim Configuration ({config.main.exim_version})", f'# 1 "{config.file}"']
-    section = ""
+    indent, drivers = "", False
     for raw in config.lines:
         line = " ".join(words(raw))
         if not admin:
             line = _masked(line)
         if line[:6].lower() == "begin ":
-            section = line[6:].strip(SPACE).lower()
             out += ["", line]
-        elif not section:
-            out.append(line)
-        elif section in ("acl", "routers", "transports", "authenticators"):
-            end = word_end(line)
-            if end and line[end:].lstrip(SPACE) == ":":
-                out += ["", "  " + line]
-            elif is_definition(line):
-                out.append("  " + line)
-            else:
-                out.append("    " + line)
+            indent, drivers = "  ", line[6:].strip(SPACE).lower() in _WITH_NAMES
+            continue
+        end = word_end(line) if drivers else 0
+        if end and line[end:].lstrip(SPACE) == ":":
+            out += ["", "  " + line]
+            indent = "    "
         else:
-            out.append("  " + line)
+            out.append(indent + line)
     return out
+
+
+_WITH_NAMES: Final = ("acl", "routers", "transports", "authenticators")
 
 
 def _masked(line: str) -> str:

@@ -13,6 +13,8 @@ class DnslookupOptions(RouterOptions):
     check_secondary_mx: bool = option(BOOL, False)
     check_srv: str | None = option(STRING, None)
     fail_defer_domains: str | None = option(DOMAIN_LIST, None, expanded=True)
+    ipv4_only: str | None = option(STRING, None, expanded=True)
+    ipv4_prefer: str | None = option(STRING, None, expanded=True)
     mx_domains: str | None = option(DOMAIN_LIST, None, expanded=True)
     mx_fail_domains: str | None = option(DOMAIN_LIST, None, expanded=True)
     qualify_single: bool = option(BOOL, True)

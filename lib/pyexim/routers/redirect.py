@@ -52,6 +52,7 @@ class RedirectOptions(RouterOptions):
     repeat_use: bool = option(BOOL, True)
     reply_transport: str | None = option(STRING, None, expanded=True)
     rewrite: bool = option(BOOL, True)
+    sieve_enotify_mailto_owner: str | None = option(STRING, None, expanded=True)
     sieve_inbox: str | None = option(STRING, "inbox", expanded=True)
     sieve_subaddress: str | None = option(STRING, None, expanded=True)
     sieve_useraddress: str | None = option(STRING, None, expanded=True)

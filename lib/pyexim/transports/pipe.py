@@ -24,7 +24,7 @@ class PipeOptions(TransportOptions):
     log_defer_output: bool = option(BOOL, False)
     log_fail_output: bool = option(BOOL, False)
     log_output: bool = option(BOOL, False)
-    max_output: int = option(INT, 20480)
+    max_output: int = option(INT, 20480, style="K")
     message_prefix: str | None = option(STRING, None, expanded=True)
     message_suffix: str | None = option(STRING, None, expanded=True)
     path: str | None = option(STRING, "/bin:/usr/bin", expanded=True)
