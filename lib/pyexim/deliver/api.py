@@ -59,6 +59,8 @@ class Attempt:
     status: str
     waiting: list[str] = field(default_factory=list)
     """Ids of messages that wait for a host to which a connection is open and parked."""
+    waiting_for: tuple[str, str] = ("", "")
+    """Transport and host that they wait for."""
 
 
 def deliver_message(message_id: str, run: DeliverRun) -> Attempt:

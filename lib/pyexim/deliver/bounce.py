@@ -175,8 +175,9 @@ def _list(failures: list[Failure]) -> str:
     out = ""
     for address, result in failures:
         why = report.reason(address, result)
-        if (not why and address.kind != "address" and not (result is not None and result.return_output)) or (not why and address.transport is not None and address.transport.driver.is_local and not (
-                result is not None and result.return_output)):
+        pipe_output = result is not None and result.return_output
+        inside = address.kind != "address" or (address.transport is not None and address.transport.driver.is_local)
+        if not why and inside and not pipe_output:
             why = "    local delivery failed\n"
         out += report.printed(address) + "\n" + why
     return out

@@ -100,11 +100,11 @@ def _user_and_group(address: Address, scope: Scope) -> tuple[int, int, str | Non
         if options.group is not None:
             gid = privs.find_group(expand(options.group, scope))
             if gid is None:
-                return CannotRun(f"Failed to find group \"{options.group}\" from expanded string for the {name} transport")
+                return CannotRun(f'Failed to find group "{options.group}" for the {name} transport')
         if options.user is not None:
             found = privs.find_user(expand(options.user, scope))
             if found is None:
-                return CannotRun(f"Failed to find user \"{options.user}\" from expanded string for the {name} transport")
+                return CannotRun(f'Failed to find user "{options.user}" for the {name} transport')
             uid, gid_by_user = found[1], found[2] if found[2] >= 0 else None
             user_name = found[0] if options.initgroups else None
     except ForcedFail as e:

@@ -384,7 +384,7 @@ class _Delivery:
             warn.maybe_warn(record, self.run, self.now)
         self._one_time()
         self._write_state()
-        return Attempt("kept", self._waiting())
+        return self._with_waiting("kept")
 
     def _one_time(self) -> None:
         """Put what a one_time router generated, and could not be delivered, among the recipients itself."""
@@ -425,7 +425,7 @@ class _Delivery:
             self.locked.remove(keep_message_log=self.main.preserve_message_logs)
         except OSError as e:
             self.services.log.panic(f"failed to remove spool files: {e.strerror}", message_id=message.message_id)
-        return Attempt("completed", self._waiting())
+        return self._with_waiting("completed")
 
     def _freeze(self, reason: str) -> None:
         bounce.freeze(self.record, self.run, reason, self.now)
@@ -464,21 +464,19 @@ class _Delivery:
                 still.append((address, result))
         record.deferred = still
 
-    def _waiting(self) -> list[str]:
-        """Return messages that wait for a host to which a connection is open now."""
+    def _with_waiting(self, status: str) -> Attempt:
+        """Return the outcome, with messages that wait for a host to which a connection is open now."""
         pool, hints = self.services.pool, self.services.hints
-        if pool is None or hints is None or not self.record.delivered:
-            return []
-        out: list[str] = []
-        seen: set[tuple[str, str]] = set()
+        if pool is None or hints is None or not len(pool):
+            return Attempt(status)
         for address in self.record.delivered:
             transport, host = address.transport, address.host_used
-            if transport is None or host is None or (transport.name, host.name) in seen:
-                continue
-            seen.add((transport.name, host.name))
-            if pool.has(transport.name, host.name):
-                out += hints.next_waiting(transport.name, host.name, {self.message.message_id}, 100)
-        return out
+            if transport is not None and host is not None and pool.has(transport.name, host.name):
+                found = hints.next_waiting(transport.name, host.name, {self.message.message_id}, 100)
+                if found:
+                    return Attempt(status, found, (transport.name, host.name))
+                break
+        return Attempt(status)
 
 
 def _local_key(address: Address) -> str:

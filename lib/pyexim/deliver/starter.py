@@ -23,8 +23,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pyexim import child, fdpass, privs
+from pyexim import child, fdpass, privs, settings
+from pyexim.base.errors import ConfigError, ExpansionError
+from pyexim.config.configuration import Configuration
 from pyexim.deliver.jobs import decode_results
+from pyexim.expand.engine import expand
+from pyexim.expand.scope import Scope, Services
+from pyexim.match.lists import split_list
 from pyexim.model.address import Address
 from pyexim.transports.base import Result
 
@@ -69,25 +74,25 @@ class StarterError(Exception):
     """A job could not be started; the text says why."""
 
 
-def check_user(settings: StarterSettings, uid: int, gid: int) -> str | None:
+def check_user(rules: StarterSettings, uid: int, gid: int) -> str | None:
     """Return why nothing may be run as a user (never_users at the last door), or None."""
-    if not settings.privileged:
+    if not rules.privileged:
         return None
     if uid < 0 or gid < 0:
         return f"uid={uid} gid={gid} is no user to run a delivery as"
-    if uid in settings.never_users:
+    if uid in rules.never_users:
         return f"User {uid} is on the never_users list"
     return None
 
 
-def start_child(settings: StarterSettings, record: fdpass.Record, fds: list[int],
+def start_child(rules: StarterSettings, record: fdpass.Record, fds: list[int],
                 close: list[Callable[[], None]]) -> int:
     """Fork the child of one job; its process id.  OSError where no process can be made, StarterError where none may be.
 
     ``fds`` are the -D file, the journal and the result pipe; ``close`` is called in the child.
     """
     uid, gid = int(record["uid"]), int(record["gid"])
-    why = check_user(settings, uid, gid)
+    why = check_user(rules, uid, gid)
     if why is not None:
         raise StarterError(why)
     name, directory = record.get("user_name"), str(record["current_dir"])
@@ -95,18 +100,18 @@ def start_child(settings: StarterSettings, record: fdpass.Record, fds: list[int]
     def job() -> int:
         for f in close:
             f()
-        if settings.privileged:
+        if rules.privileged:
             privs.become(uid, gid, user_name=name)
         os.umask(0)
         try:
             os.chdir(directory)
         except OSError as e:
             return _cannot(fds[2], f"failed to chdir to {directory}", e)
-        if settings.title is not None:
-            settings.title("local delivery")
-        return settings.run_job(str(record["job"]), str(record["header"]), fds[0], fds[1], fds[2], uid)
+        if rules.title is not None:
+            rules.title("local delivery")
+        return rules.run_job(str(record["job"]), str(record["header"]), fds[0], fds[1], fds[2], uid)
 
-    return child.fork(job, on_error=settings.panic)
+    return child.fork(job, on_error=rules.panic)
 
 
 def _cannot(pipe: int, text: str, error: OSError) -> int:
@@ -120,7 +125,40 @@ def _cannot(pipe: int, text: str, error: OSError) -> int:
 # -- the server
 
 
-def serve(control: socket.socket, settings: StarterSettings) -> int:
+def make_settings(config: Configuration, services: Services) -> StarterSettings:
+    """Return what a starter for a configuration decides by; raise ConfigError for a wrong never_users."""
+    from pyexim.deliver.local import run_job
+
+    return StarterSettings(run_job(config, services, fsync=not config.main.disable_fsync),
+                           never_users(config, services), privileged=os.geteuid() == 0,
+                           panic=lambda text: services.log.panic("in a local delivery process: " + text),
+                           exim_uid=services.exim_uid, exim_gid=services.exim_gid)
+
+
+def never_users(config: Configuration, services: Services) -> frozenset[int]:
+    """Return the uids that nothing is ever delivered as: the fixed ones and never_users (expanded once)."""
+    found: set[int] = set()
+    for source in (settings.FIXED_NEVER_USERS, config.main.never_users):
+        if not source:
+            continue
+        try:
+            names = split_list(expand(source, Scope(config, services)))
+        except ExpansionError as e:
+            raise ConfigError(f"failed to expand never_users: {e.text}") from None
+        for name in names:
+            user = privs.find_user(name)
+            if user is None:
+                raise ConfigError(f"user {name} (in never_users) does not exist", option="never_users")
+            found.add(user[1])
+    return frozenset(found)
+
+
+def serve(control: socket.socket, config: Configuration, services: Services) -> int:
+    """Be the starter of a configuration, until the control socket ends; the exit code."""
+    return serve_with(control, make_settings(config, services))
+
+
+def serve_with(control: socket.socket, rules: StarterSettings) -> int:
     """Serve until the control socket ends: new clients come through it, {"type": "client"} with a socket."""
     gc.collect()
     gc.freeze()  # keeps the pages of the heap shared with the children
@@ -149,7 +187,7 @@ def serve(control: socket.socket, settings: StarterSettings) -> int:
                 else:
                     _close_all(fds)
             else:
-                _serve_one(sock, record, fds, settings, clients)
+                _serve_one(sock, record, fds, rules, clients)
         child.reap()
 
 
@@ -158,17 +196,17 @@ def _close_all(fds: list[int]) -> None:
         os.close(fd)
 
 
-def _serve_one(sock: socket.socket, record: fdpass.Record, fds: list[int], settings: StarterSettings,
+def _serve_one(sock: socket.socket, record: fdpass.Record, fds: list[int], rules: StarterSettings,
                clients: dict[int, socket.socket]) -> None:
     """Do what one record asks for; the answer says whether it was begun."""
     answer: fdpass.Record = {"type": "refused", "text": "not a request"}
     passed: list[int] = []
     try:
         if record["type"] == "local" and len(fds) == 3:
-            start_child(settings, record, fds, [s.close for s in clients.values()])
+            start_child(rules, record, fds, [s.close for s in clients.values()])
             return  # the result pipe is the answer
         if record["type"] == "open":
-            fd, number = open_as(settings, str(record["path"]), int(record["uid"]), int(record["gid"]),
+            fd, number = open_as(rules, str(record["path"]), int(record["uid"]), int(record["gid"]),
                                  record.get("user_name"))
             answer = {"type": "opened", "errno": number}
             if fd >= 0:
@@ -194,11 +232,11 @@ def _refuse(pipe: int, text: str) -> None:
     os.write(pipe, json.dumps({"refused": text}).encode("ascii"))
 
 
-def open_as(settings: StarterSettings, path: str, uid: int, gid: int, user_name: str | None) -> tuple[int, int]:
+def open_as(rules: StarterSettings, path: str, uid: int, gid: int, user_name: str | None) -> tuple[int, int]:
     """Open a file for reading as a user: (descriptor, 0) or (-1, errno).  A FIFO does not hang it."""
     data = path.encode("latin-1")
     try:
-        if settings.privileged:
+        if rules.privileged:
             with privs.effective(uid, gid):
                 return os.open(data, _OPEN_FLAGS), 0
         return os.open(data, _OPEN_FLAGS), 0
@@ -351,7 +389,7 @@ class Connector:
         self._control.close()
 
 
-def launch(settings: StarterSettings, *, close: Callable[[], None] | None = None) -> tuple[int, Connector]:
+def launch(rules: StarterSettings, *, close: Callable[[], None] | None = None) -> tuple[int, Connector]:
     """Fork the starter from this process: its process id and the way to it.
 
     Call it early, while the process is small.  ``close`` is called in the starter, to close what is
@@ -363,10 +401,10 @@ def launch(settings: StarterSettings, *, close: Callable[[], None] | None = None
         ours.close()
         if close is not None:
             close()
-        if settings.title is not None:
-            settings.title("starter")
-        return serve(theirs, settings)
+        if rules.title is not None:
+            rules.title("starter")
+        return serve_with(theirs, rules)
 
-    pid = child.fork(job, on_error=settings.panic)
+    pid = child.fork(job, on_error=rules.panic)
     theirs.close()
     return pid, Connector(ours)
