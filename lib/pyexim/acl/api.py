@@ -154,7 +154,8 @@ def _result(run: AclRun, code: int) -> AclResult:
         user = log
     log_source = user
     if user:
-        result.code, result.extended, result.user_text, log_source = split_code(user, _digit(run.where, code), run.scope)
+        digit = _digit(run.where, code)
+        result.code, result.extended, result.user_text, log_source = split_code(user, digit, run.scope)
     if code != _OK:
         result.log_text = (log or log_source).partition("\n")[0]
     failure = run.controls.sender_failure

@@ -20,6 +20,7 @@ from pyexim.base.errors import ConfigError
 from pyexim.base.octets import SPACE
 from pyexim.base.taint import is_tainted
 from pyexim.config.configuration import Configuration
+from pyexim.expand.engine import is_literal
 
 Step = engine.Step
 Maker = Callable[[Item, "Build"], Step]
@@ -152,7 +153,7 @@ def _refusal(row: Row, where: str) -> Step:
 def with_argument(item: Item, use: Callable[[engine.AclRun, str], int]) -> Step:
     """Return a step that expands the item's argument, unless it is a literal, and uses the result."""
     source = item.argument
-    if engine.is_literal(source):
+    if is_literal(source):
         def literal(run: engine.AclRun) -> int:
             return use(run, source)
         return literal

@@ -82,6 +82,8 @@ class AclControls:
     """Lines that ``warn log_message`` has logged for this message."""
     verified_senders: dict[tuple[str, object], Any] = field(default_factory=dict)
     """What sender verification found for this message, by address and options."""
+    rates: dict[str, float] = field(default_factory=dict)
+    """Rates that ``ratelimit`` has computed for this message, by key."""
     sender_failure: Any = None
     """The verification failure to be told with a rejection (verify.sender.SenderFailure)."""
     # -- for the recipient
@@ -109,6 +111,8 @@ class AclControls:
             self.warned = set()
         if self.verified_senders:
             self.verified_senders = {}
+        if self.rates:
+            self.rates = {}
         self.sender_failure = None
 
 
@@ -117,7 +121,7 @@ def controls_of(scope: Scope) -> AclControls:
     have = scope.facts.get("controls")
     if have is None:
         have = scope.facts["controls"] = AclControls()
-    return have  # type: ignore[no-any-return]
+    return have
 
 
 def take_headers(scope: Scope) -> tuple[list[AddedHeader], list[str]]:

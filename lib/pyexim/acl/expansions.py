@@ -10,26 +10,35 @@ from pyexim.acl.run import DEFER, DISCARD, FAIL, FAIL_DROP, OK, AclRun
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.expand.scope import Scope
 
+_WORDS = {OK: "ok", FAIL: "fail", FAIL_DROP: "drop", DEFER: "defer", DISCARD: "discard"}
 
-def _call(arguments: list[str], scope: Scope) -> tuple[int, str]:
-    """Run the ACL that the first argument names, inside the ACL at work or in one of its own."""
+
+def call_acl(scope: Scope, arguments: list[str]) -> tuple[str, str]:
+    """Run the ACL that the first argument names, with the others as its arguments; (status, text of its message).
+
+    The status is ok, fail, drop, defer, discard or error.  It runs inside the ACL at work, if there is one.
+    """
     name, *values = arguments
     run = scope.acl
-    if run is None:
+    if run is not None:
+        code, text = acl_text(name, values, run)
+    else:
         from pyexim.acl.api import acl_set  # the entrance imports the engine, which imports the language
-        run = AclRun("unknown", scope, acl_set(scope.config), None)
-        scope.acl = run
+        run = scope.acl = AclRun("unknown", scope, acl_set(scope.config), None)
         try:
             code, text = acl_text(name, values, run)
         finally:
             scope.acl = None
-    else:
-        code, text = acl_text(name, values, run)
-    if code in (OK, FAIL, FAIL_DROP):
-        return code, text
-    if code == DEFER:
-        raise ForcedFail(f'DEFER from acl "{name}"')
-    raise ExpansionError(f'{"DISCARD" if code == DISCARD else "ERROR"} from acl "{name}"')
+    return _WORDS.get(code, "error"), text
+
+
+def _call(arguments: list[str], scope: Scope) -> tuple[bool, str]:
+    status, text = call_acl(scope, arguments)
+    if status in ("ok", "fail", "drop"):
+        return status == "ok", text
+    if status == "defer":
+        raise ForcedFail(f'DEFER from acl "{arguments[0]}"')
+    raise ExpansionError(f'{"DISCARD" if status == "discard" else "ERROR"} from acl "{arguments[0]}"')
 
 
 def acl_item(arguments: list[str], scope: Scope) -> str:
@@ -39,6 +48,6 @@ def acl_item(arguments: list[str], scope: Scope) -> str:
 
 def acl_condition(arguments: list[str], scope: Scope) -> bool:
     """Tell whether the ACL accepts; ``$value`` is the text of its message."""
-    code, text = _call(arguments, scope)
+    accepted, text = _call(arguments, scope)
     scope.vars["value"] = text
-    return code == OK
+    return accepted

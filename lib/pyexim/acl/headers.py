@@ -12,7 +12,7 @@ from pyexim.acl.controls import AFTER_RECEIVED, AT_END, AT_START, AT_START_RFC, 
 from pyexim.acl.table import BY_NAME
 from pyexim.acl.where import NON_SMTP
 from pyexim.base.taint import like
-from pyexim.match.lists import split_list
+from pyexim.expand.lists import split_list
 
 if TYPE_CHECKING:
     from pyexim.acl.run import AclRun

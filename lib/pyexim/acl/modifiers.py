@@ -16,7 +16,7 @@ from pyexim.acl.parser import Item
 from pyexim.acl.run import IGNORED, OK, AclRun, Step, where_name
 from pyexim.base.octets import SPACE, lstrip, strip
 from pyexim.expand.engine import is_literal
-from pyexim.match.lists import split_list
+from pyexim.expand.lists import split_list
 from pyexim.model.message import Message
 
 _TIME: Final = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.ASCII)
@@ -143,7 +143,7 @@ def write_logs(run: AclRun, text: str, targets: set[str] | frozenset[str]) -> No
         log.main(text, message_id=message_id)
     if "reject" in targets:
         # The reject log alone: the line is not to appear in the main log a second time.
-        log.reject(text, message_id=message_id, also_main=False)  # type: ignore[call-arg]
+        log.reject(text, message_id=message_id, also_main=False)
     if "panic" in targets:
         log.panic(text, message_id=message_id)
 

@@ -10,7 +10,7 @@ from pyexim.acl.parser import Item
 from pyexim.acl.run import DISCARD, ERROR, FAIL, FAIL_DROP, IGNORED, MAX_DEPTH, OK, AclRun, Step, run_compiled
 from pyexim.base.octets import words
 from pyexim.base.taint import like
-from pyexim.expand.engine import expand, is_literal
+from pyexim.expand.engine import is_literal
 
 MAX_ARGUMENTS = 9
 

@@ -59,7 +59,7 @@ def text_lines(text: str, file: str = "", place: Place | None = None) -> list[Ac
     start = 0
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip(SPACE)
-        if not line and not pending or line.startswith("#"):
+        if (not line and not pending) or line.startswith("#"):
             continue
         if not pending:
             start = number

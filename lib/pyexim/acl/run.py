@@ -9,7 +9,7 @@ and modifier processing".
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pyexim.acl.controls import AclControls, controls_of
 from pyexim.acl.where import NAMES
@@ -101,7 +101,7 @@ def negate(step: Step) -> Step:
         code = step(run)
         if code == OK:
             return FAIL
-        if code == FAIL or code == FAIL_DROP:
+        if code in (FAIL, FAIL_DROP):
             return OK
         return code
     return negated
@@ -131,7 +131,7 @@ def run_compiled(run: AclRun, acl: CompiledAcl) -> int:
             code = OK
         if debug is not None:
             debug("acl", f'{verb}: condition test {_RESULT_WORDS[code]} in ACL "{acl.name}"')
-        if code == DEFER or code == ERROR:
+        if code in (DEFER, ERROR):
             if verb == "warn" and code == DEFER:
                 _warn_skipped(run)
                 continue

@@ -18,7 +18,7 @@ from pyexim.acl.where import COMMANDS, CONTENT, ENVELOPE, NAMES, NON_SMTP
 from pyexim.base.octets import lower, strip
 from pyexim.base.taint import like
 from pyexim.expand.engine import is_literal
-from pyexim.match.lists import split_list
+from pyexim.expand.lists import split_list
 from pyexim.verify import api
 from pyexim.verify.api import Verified, VerifyOptions
 
@@ -206,14 +206,15 @@ def _header_syntax(run: AclRun, value: str, options: VerifyOptions) -> int:
 
 
 def _header_problem(run: AclRun, problem: str) -> int:
-    user = f"header syntax: {problem}" if run.scope.config.main.smtp_return_error_details else ""
-    return run.failed(user, problem)
+    from pyexim.verify.headers import wrap
+    details = run.scope.config.main.smtp_return_error_details
+    return run.failed(wrap(f"Rejected after DATA: {problem}") if details else "", problem)
 
 
 def _header_names_ascii(run: AclRun, value: str, options: VerifyOptions) -> int:
     from pyexim.verify.headers import check_names_ascii
     problem = check_names_ascii(run.scope)
-    return OK if problem is None else run.failed(problem, problem)
+    return OK if problem is None else _header_problem(run, problem)
 
 
 def _header_sender(run: AclRun, value: str, options: VerifyOptions) -> int:
@@ -230,8 +231,7 @@ def _not_blind(run: AclRun, value: str, options: VerifyOptions) -> int:
     from pyexim.verify.headers import check_not_blind
     if check_not_blind(run.scope, case_insensitive=options.case_insensitive):
         return OK
-    return run.failed("bcc recipient detected" if run.scope.config.main.smtp_return_error_details else "",
-                      "bcc recipient detected")
+    return _header_problem(run, "bcc recipient detected")
 
 
 def _helo(run: AclRun, value: str, options: VerifyOptions) -> int:
