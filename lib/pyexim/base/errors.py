@@ -30,15 +30,19 @@ class ConfigError(PyeximError):
     """
 
     def __init__(self, text: str, place: Place | None = None, option: str | None = None, *,
-                 about: str = "", note: str = "") -> None:
+                 about: str = "", note: str = "", bare: bool = False) -> None:
         super().__init__(text)
         self.text = text
         self.place = place
         self.option = option
         self.about = about
         self.note = note
+        self.bare = bare
+        """The text stands alone (there is no configuration that it could be about)."""
 
     def __str__(self) -> str:
+        if self.bare:
+            return self.text
         about = f" for {self.about}" if self.about else ""
         place = f" in {self.place}" if self.place is not None else ""
         note = f"\n  {self.note}" if self.note else ""

@@ -55,6 +55,7 @@ def finish(config: Configuration, settings: Any, expand: Callable[[str], str],
         main.exim_version = VERSION
     if main.local_interfaces is None:
         main.local_interfaces = "<; ::0 ; 0.0.0.0"
+    main.remote_max_parallel = max(main.remote_max_parallel, 1)
     _expand_paths(config, expand, fault)
     if main.process_log_path is None:
         main.process_log_path = f"{main.spool_directory}/exim-process.info"

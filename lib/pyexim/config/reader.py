@@ -10,6 +10,7 @@ chapter "The Exim runtime configuration file".
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -52,10 +53,9 @@ def find_file(files: Iterable[str]) -> tuple[str, bytes]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as e:
-            raise ConfigError(f"failed to open configuration file {name}: {e.strerror}") from None
-    if len(names) == 1:
-        raise ConfigError(f"failed to open configuration file {names[0]}: No such file or directory")
-    raise ConfigError(f"non-existent configuration file(s): {':'.join(names)}")
+            raise ConfigError(f"failed to open configuration file {name}: {e.strerror} "
+                              f"(euid={os.geteuid()} egid={os.getegid()})", bare=True) from None
+    raise ConfigError(f"non-existent configuration file(s): {':'.join(names)}", bare=True)
 
 
 def read_configuration(files: list[str], *, macros: Mapping[str, str] | None = None, data: bytes | None = None,

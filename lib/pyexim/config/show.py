@@ -261,7 +261,7 @@ def _retries_by_local_part(instance: Instance) -> bool:
 
 
 def _is_local(instance: Instance) -> bool:
-    return bool(getattr(driver_class("transport", instance.driver_name), "is_local", True))
+    return bool(getattr(driver_class("transport", instance.driver_name), "is_local", instance.driver_name != "smtp"))
 
 
 def _checks_owner(instance: Instance) -> bool:

@@ -31,6 +31,7 @@ COMPILE_HOOKS: Final = {
 """Called by ``config.load`` with the configuration, in this order: a router may name a transport."""
 
 EXPAND: Final = "pyexim.expand.engine:expand"
+PARSE_EXPANSION: Final = "pyexim.expand.engine:compiled"
 SCOPE: Final = "pyexim.expand.scope:Scope"
 SERVICES: Final = "pyexim.expand.scope:Services"
 

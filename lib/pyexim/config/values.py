@@ -220,8 +220,11 @@ def format_int_k(value: int) -> str:
 
 
 def format_size(value: int) -> str:
-    """Return a size of which Exim keeps the kibibytes, in K, M or G; an odd value is rounded up."""
-    kib = -(-value // 1024)
+    """Return a size of which Exim keeps the kibibytes, in K, M or G; an odd value is rounded up.
+
+    A negative value (which means no check) is taken for kibibytes.
+    """
+    kib = value if value < 0 else -(-value // 1024)
     if kib == 0:
         return "0"
     if kib % 1024:
