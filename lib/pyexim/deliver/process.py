@@ -47,7 +47,8 @@ def deliver(message_id: str, run: DeliverRun) -> Attempt:
         return Attempt("kept")
     if locked is None:
         if log.selected("skip_delivery"):
-            log.main("Spool file is locked (another process is handling this message)", message_id=message_id)
+            log.main(f"Spool file for {message_id} is locked (another process is handling this message)",
+                     message_id=message_id)
         return Attempt("locked")
     try:
         return _Delivery(locked, run).attempt()

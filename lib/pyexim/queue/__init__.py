@@ -1,1 +1,1 @@
-"""Room queue."""
+"""Floor 7: the queue as a whole: runs over it, listings of it, and what an administrator does to its messages."""
