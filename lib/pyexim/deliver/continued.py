@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from pyexim.deliver.api import Attempt, DeliverRun
-from pyexim.deliver.pool import LocalPool
+from pyexim.deliver.pool import ProcessPool
 from pyexim.deliver.process import deliver
 from pyexim.transports.smtp_pool import LiveConnection
 
@@ -68,7 +68,7 @@ def continue_connection(options: ContinuedOptions, run: DeliverRun, fd: int = 0)
     run = replace(run, continued=conn)
     if options.queue_name:
         run.spool = replace(run.spool, queue_name=options.queue_name)
-    pool = LocalPool(run.services.clock)
+    pool = ProcessPool(run.services.clock)
     run.services.pool = pool
     try:
         attempt = deliver(options.message_id, run)
@@ -82,7 +82,7 @@ def continue_connection(options: ContinuedOptions, run: DeliverRun, fd: int = 0)
 def deliver_with_waiting(message_id: str, run: DeliverRun) -> Attempt:
     """Make one attempt, then attempts at the messages that wait for a host it left a connection to."""
     if run.services.pool is None:
-        run.services.pool = LocalPool(run.services.clock)
+        run.services.pool = ProcessPool(run.services.clock)
     pool = run.services.pool
     attempt = deliver(message_id, run)
     try:

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyexim import privs
-from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim import privs, settings
+from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
 from pyexim.config.configuration import Configuration
 from pyexim.deliver.jobs import decode_job, encode_job, encode_results, unpack, unpack_address
-from pyexim.deliver.starter import LocalJob
+from pyexim.deliver.starter import LocalJob, StarterSettings
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope, Services
+from pyexim.match.lists import split_list
 from pyexim.model.address import Address
 from pyexim.model.message import Message
 from pyexim.spool.api import parse_header_file
@@ -129,6 +130,36 @@ def _user_and_group(address: Address, scope: Scope) -> tuple[int, int, str | Non
     if gid is None:
         return CannotRun(f"User set without group for {name} transport")
     return uid, gid, user_name
+
+
+def starter_settings(config: Configuration, services: Services, *, privileged: bool) -> StarterSettings:
+    """Return what a starter for a configuration decides by; raise ConfigError for a wrong never_users."""
+    return StarterSettings(run_job(config, services, fsync=not config.main.disable_fsync),
+                           never_users(config, services), privileged=privileged,
+                           panic=lambda text: services.log.panic("in a local delivery process: " + text),
+                           exim_uid=services.exim_uid, exim_gid=services.exim_gid)
+
+
+def never_users(config: Configuration, services: Services) -> frozenset[int]:
+    """Return the uids that nothing is ever delivered as: the fixed ones and never_users (expanded once)."""
+    kept: frozenset[int] | None = config.compiled.get("deliver.never_users")
+    if kept is not None:
+        return kept
+    found: set[int] = set()
+    for source in (settings.FIXED_NEVER_USERS, config.main.never_users):
+        if not source:
+            continue
+        try:
+            names = split_list(expand(source, Scope(config, services)))
+        except ExpansionError as e:
+            raise ConfigError(f"failed to expand never_users: {e.text}") from None
+        for name in names:
+            user = privs.find_user(name)
+            if user is None:
+                raise ConfigError(f"user {name} (in never_users) does not exist", option="never_users")
+            found.add(user[1])
+    kept = config.compiled["deliver.never_users"] = frozenset(found)
+    return kept
 
 
 def make_job(batch: list[Address], env: Environment, *, header: str, data_fd: int, journal_fd: int,

@@ -61,7 +61,7 @@ def _as_local(address: Address) -> bool:
         return False
     value = getattr(router.options, "log_as_local", None)
     if value is None:
-        return bool(router.driver_name == "accept")
+        return bool(router.driver.log_as_local)
     return bool(value)
 
 

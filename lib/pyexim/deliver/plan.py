@@ -98,12 +98,9 @@ def make_plan(addresses: list[Address], scope: Scope, rules: PlanRules, message:
         if address.unique in message.nonrecipients:
             plan.finished.append(address)
             continue
-        if address.kind != "address":
-            _settle(address, plan, seen)
+        if address.settled is None and rules.hold and _held(address, scope, rules, plan):
             continue
-        if rules.hold and _held(address, scope, rules, plan):
-            continue
-        if rules.queue_run and not rules.force and _too_early(address, rules, plan, message):
+        if address.settled is None and rules.queue_run and not rules.force and _too_early(address, rules, plan, message):
             continue
         scope.address = address
         run = RouteRun(scope=scope)
@@ -127,7 +124,7 @@ def make_plan(addresses: list[Address], scope: Scope, rules: PlanRules, message:
             if any(c.parent is address for c in children):
                 address.children += sum(1 for c in children if c.parent is address)
             _routed_again(address, rules, plan)
-            _settle(address, plan, seen)
+            _settle(address, plan, seen, message)
         else:
             address.message = "Unrouteable address"
             plan.failed.append(address)
@@ -136,8 +133,11 @@ def make_plan(addresses: list[Address], scope: Scope, rules: PlanRules, message:
     return plan
 
 
-def _settle(address: Address, plan: Plan, seen: dict[str, Address]) -> None:
-    """Put an address with a transport on its list, unless the same delivery is there already."""
+def _settle(address: Address, plan: Plan, seen: dict[str, Address], message: Message) -> None:
+    """Put an address with a transport on its list, unless the same delivery is there already, or done."""
+    if address.unique in message.nonrecipients:
+        plan.finished.append(address)
+        return
     transport = address.transport
     if transport is None:
         address.message = f"no transport for {address.address}"

@@ -23,7 +23,7 @@ LINGER: Final = 2.0
 MAX_KEPT: Final = 20
 
 
-class LocalPool:
+class ProcessPool:
     """The idle connections of one process."""
 
     def __init__(self, clock: Clock | None = None, linger: float = LINGER) -> None:
@@ -74,7 +74,7 @@ class LocalPool:
             self._kept.pop().close_quietly()
 
 
-class SharedPool(LocalPool):
+class SharedPool(ProcessPool):
     """The pool of a delivery worker: its own connections, and behind them those parked with the manager."""
 
     def __init__(self, control: socket.socket, clock: Clock | None = None) -> None:

@@ -18,7 +18,7 @@ from pyexim.deliver import bounce, local, plan, remote, warn
 from pyexim.deliver.api import Attempt, DeliverRun
 from pyexim.deliver.frozen import FrozenSettings, decide
 from pyexim.deliver.record import Record
-from pyexim.deliver.starter import Direct, LocalJob, StarterSettings
+from pyexim.deliver.starter import Direct, LocalJob
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.match.lists import match_domain
@@ -184,9 +184,7 @@ class _Delivery:
                 return [Result(a, FAIL, f"message is too big (transport limit = {limit})") for a in batch], path
         if why is not None:
             return self._cannot(batch, why, -1), path
-        never: frozenset[int] = self.run.facts.get("never_users", frozenset({0}))
-        privileged = bool(self.run.facts.get("privileged", True))
-        env = local.environment(first, scope, never, privileged=privileged)
+        env = local.environment(first, scope, local.never_users(self.config, self.services), privileged=True)
         if isinstance(env, local.CannotRun):
             return self._cannot(batch, env.text, env.errno), path
         if self.message.dont_deliver:
@@ -216,10 +214,8 @@ class _Delivery:
 
     def _direct(self) -> Direct:
         """Return a way to fork local deliveries from this very process."""
-        run_job = local.run_job(self.config, self.services, fsync=self.run.spool.fsync)
-        self.services.privileged = made = Direct(StarterSettings(
-            run_job, self.run.facts.get("never_users", frozenset({0})),
-            privileged=bool(self.run.facts.get("privileged", False)), panic=self.services.log.panic))
+        made = Direct(local.starter_settings(self.config, self.services, privileged=os.geteuid() == 0))
+        self.services.privileged = made
         return made
 
     def _shadow(self, batch: list[Address], path: str) -> str:
@@ -294,7 +290,7 @@ class _Delivery:
                 record.defer(address, None)
             return []
         source = "*" if run.routing_only else self.main.queue_smtp_domains
-        queued = "queue_smtp" in self.message.flags and not run.queue_run and not run.force
+        queued = (run.smtp_queue or "queue_smtp" in self.message.flags) and not run.queue_run and not run.force
         if not queued and (source is None or ((run.queue_run or run.force) and not run.routing_only)):
             return addresses
         rest = []

@@ -23,13 +23,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pyexim import child, fdpass, privs, settings
-from pyexim.base.errors import ConfigError, ExpansionError
+from pyexim import child, fdpass, privs
 from pyexim.config.configuration import Configuration
 from pyexim.deliver.jobs import decode_results
-from pyexim.expand.engine import expand
-from pyexim.expand.scope import Scope, Services
-from pyexim.match.lists import split_list
+from pyexim.expand.scope import Services
 from pyexim.model.address import Address
 from pyexim.transports.base import Result
 
@@ -125,37 +122,11 @@ def _cannot(pipe: int, text: str, error: OSError) -> int:
 # -- the server
 
 
-def make_settings(config: Configuration, services: Services) -> StarterSettings:
-    """Return what a starter for a configuration decides by; raise ConfigError for a wrong never_users."""
-    from pyexim.deliver.local import run_job
-
-    return StarterSettings(run_job(config, services, fsync=not config.main.disable_fsync),
-                           never_users(config, services), privileged=os.geteuid() == 0,
-                           panic=lambda text: services.log.panic("in a local delivery process: " + text),
-                           exim_uid=services.exim_uid, exim_gid=services.exim_gid)
-
-
-def never_users(config: Configuration, services: Services) -> frozenset[int]:
-    """Return the uids that nothing is ever delivered as: the fixed ones and never_users (expanded once)."""
-    found: set[int] = set()
-    for source in (settings.FIXED_NEVER_USERS, config.main.never_users):
-        if not source:
-            continue
-        try:
-            names = split_list(expand(source, Scope(config, services)))
-        except ExpansionError as e:
-            raise ConfigError(f"failed to expand never_users: {e.text}") from None
-        for name in names:
-            user = privs.find_user(name)
-            if user is None:
-                raise ConfigError(f"user {name} (in never_users) does not exist", option="never_users")
-            found.add(user[1])
-    return frozenset(found)
-
-
 def serve(control: socket.socket, config: Configuration, services: Services) -> int:
     """Be the starter of a configuration, until the control socket ends; the exit code."""
-    return serve_with(control, make_settings(config, services))
+    from pyexim.deliver.local import starter_settings  # it needs the values of this module
+
+    return serve_with(control, starter_settings(config, services, privileged=os.geteuid() == 0))
 
 
 def serve_with(control: socket.socket, rules: StarterSettings) -> int:
