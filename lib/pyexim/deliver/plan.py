@@ -98,9 +98,9 @@ def make_plan(addresses: list[Address], scope: Scope, rules: PlanRules, message:
         if address.unique in message.nonrecipients:
             plan.finished.append(address)
             continue
-        if address.settled is None and rules.hold and _held(address, scope, rules, plan):
-            continue
-        if address.settled is None and rules.queue_run and not rules.force and _too_early(address, rules, plan, message):
+        if address.settled is None and (
+                (rules.hold and _held(address, scope, rules, plan))
+                or (rules.queue_run and not rules.force and _too_early(address, rules, plan, message))):
             continue
         scope.address = address
         run = RouteRun(scope=scope)

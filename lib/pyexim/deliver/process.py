@@ -148,7 +148,8 @@ class _Delivery:
         rules = plan.PlanRules(queue_run=run.queue_run, force=run.force, hold=not run.force,
                                find_record=self._find, now=self.now)
         self.plan = made = plan.make_plan(addresses, self.scope, rules, self.message)
-        record.count_children([*made.local, *made.remote, *made.discarded, *made.failed, *made.deferred])
+        for some in (made.local, made.remote, made.discarded, made.failed, made.deferred, made.finished):
+            record.count_children(some)
         record.retries += made.retries
         for address, same in made.duplicates:
             record.follow(address, same)
