@@ -9,11 +9,16 @@ from pyexim.config.option import STRING, option, options
 
 @options
 class CramMd5Options(AuthenticatorOptions):
-    """The options of its section."""
+    """The options of the chapter."""
 
-    client_name: str | None = option(STRING, None, expanded=True)
-    client_secret: str | None = option(STRING, None, expanded=True)
-    server_secret: str | None = option(STRING, None, expanded=True)
+    SPEC = "35.1"
+
+    client_name: str | None = option(STRING, None, expanded=True,
+        doc="The user name to give.")
+    client_secret: str | None = option(STRING, None, expanded=True,
+        doc="The secret to prove knowledge of.")
+    server_secret: str | None = option(STRING, None, expanded=True,
+        doc="The secret of the user in $auth1.")
 
 
 class CramMd5(Authenticator):

@@ -9,12 +9,18 @@ from pyexim.config.option import STRING, option, options
 
 @options
 class CyrusSaslOptions(AuthenticatorOptions):
-    """The options of its section."""
+    """The options of the chapter."""
 
-    server_hostname: str | None = option(STRING, None, expanded=True)
-    server_mech: str | None = option(STRING, None)
-    server_realm: str | None = option(STRING, None, expanded=True)
-    server_service: str | None = option(STRING, "smtp")
+    SPEC = "36.1"
+
+    server_hostname: str | None = option(STRING, "$primary_hostname", expanded=True,
+        doc="The host name told to the library.")
+    server_mech: str | None = option(STRING, None,
+        doc="The mechanism, where it is not the public name.")
+    server_realm: str | None = option(STRING, None, expanded=True,
+        doc="The realm told to the library.")
+    server_service: str | None = option(STRING, "smtp",
+        doc="The service name told to the library.")
 
 
 class CyrusSasl(Authenticator):

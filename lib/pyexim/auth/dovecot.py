@@ -9,9 +9,12 @@ from pyexim.config.option import STRING, option, options
 
 @options
 class DovecotOptions(AuthenticatorOptions):
-    """The options of its section."""
+    """The options of the chapter."""
 
-    server_socket: str | None = option(STRING, None)
+    SPEC = "37"
+
+    server_socket: str | None = option(STRING, None,
+        doc="The socket of Dovecot's authentication service.")
 
 
 class Dovecot(Authenticator):

@@ -9,11 +9,16 @@ from pyexim.config.option import STRING, option, options
 
 @options
 class ExternalOptions(AuthenticatorOptions):
-    """The options of its section."""
+    """The options of the chapter."""
 
-    client_send: str | None = option(STRING, None, expanded=True)
-    server_param2: str | None = option(STRING, None, expanded=True)
-    server_param3: str | None = option(STRING, None, expanded=True)
+    SPEC = "41.1"
+
+    client_send: str | None = option(STRING, None, expanded=True,
+        doc="The identity to claim.")
+    server_param2: str | None = option(STRING, None, expanded=True,
+        doc="A value for $auth2.")
+    server_param3: str | None = option(STRING, None, expanded=True,
+        doc="A value for $auth3.")
 
 
 class External(Authenticator):

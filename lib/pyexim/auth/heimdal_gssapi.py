@@ -9,11 +9,16 @@ from pyexim.config.option import STRING, option, options
 
 @options
 class HeimdalGssapiOptions(AuthenticatorOptions):
-    """The options of its section."""
+    """The options of the chapter."""
 
-    server_hostname: str | None = option(STRING, None, expanded=True)
-    server_keytab: str | None = option(STRING, None, expanded=True)
-    server_service: str | None = option(STRING, "smtp", expanded=True)
+    SPEC = "39"
+
+    server_hostname: str | None = option(STRING, "$primary_hostname", expanded=True,
+        doc="The host name in the principal.")
+    server_keytab: str | None = option(STRING, None, expanded=True,
+        doc="The key table to use.")
+    server_service: str | None = option(STRING, "smtp", expanded=True,
+        doc="The service in the principal.")
 
 
 class HeimdalGssapi(Authenticator):

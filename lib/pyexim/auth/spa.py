@@ -9,12 +9,18 @@ from pyexim.config.option import STRING, option, options
 
 @options
 class SpaOptions(AuthenticatorOptions):
-    """The options of its section."""
+    """The options of the chapter."""
 
-    client_domain: str | None = option(STRING, None, expanded=True)
-    client_password: str | None = option(STRING, None, expanded=True)
-    client_username: str | None = option(STRING, None, expanded=True)
-    server_password: str | None = option(STRING, None, expanded=True)
+    SPEC = "40.1"
+
+    client_domain: str | None = option(STRING, None, expanded=True,
+        doc="The domain to give.")
+    client_password: str | None = option(STRING, None, expanded=True,
+        doc="The password.")
+    client_username: str | None = option(STRING, None, expanded=True,
+        doc="The user name.")
+    server_password: str | None = option(STRING, None, expanded=True,
+        doc="The password of the user in $auth1.")
 
 
 class Spa(Authenticator):

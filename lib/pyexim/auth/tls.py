@@ -9,11 +9,18 @@ from pyexim.config.option import STRING, option, options
 
 @options
 class TlsOptions(AuthenticatorOptions):
-    """The options of its section."""
+    """The options of the chapter."""
 
-    server_param1: str | None = option(STRING, None, expanded=True)
-    server_param2: str | None = option(STRING, None, expanded=True)
-    server_param3: str | None = option(STRING, None, expanded=True)
+    SPEC = "42"
+
+    server_param: str | None = option(STRING, None, expanded=True,
+        doc="Another name of server_param1.")
+    server_param1: str | None = option(STRING, None, expanded=True,
+        doc="A value for $auth1.")
+    server_param2: str | None = option(STRING, None, expanded=True,
+        doc="A value for $auth2.")
+    server_param3: str | None = option(STRING, None, expanded=True,
+        doc="A value for $auth3.")
 
 
 class Tls(Authenticator):

@@ -159,8 +159,21 @@ def _settings(config: Configuration) -> Iterator[tuple[str, Any, Place, Any, str
 
 
 def _without_effect(config: Configuration) -> list[Fault]:
-    return [Fault(f'{whose} "{name}" has no effect: {info.no_effect}', place, warning=True)
-            for name, info, place, _, whose in _settings(config) if info.no_effect]
+    """Report options that do nothing yet; for a driver of which none does anything, only the first."""
+    faults = []
+    told = set()
+    for name, info, place, _, whose in _settings(config):
+        if not info.no_effect:
+            continue
+        if whose.startswith("authenticator"):
+            if whose in told:
+                continue
+            told.add(whose)
+            what = whose.removesuffix(": option")
+            faults.append(Fault(f"{what} has no effect: {info.no_effect}", place, warning=True))
+        else:
+            faults.append(Fault(f'{whose} "{name}" has no effect: {info.no_effect}', place, warning=True))
+    return faults
 
 
 def _expansion_faults(config: Configuration) -> list[Fault]:

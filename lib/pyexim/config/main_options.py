@@ -21,7 +21,10 @@ from pyexim.config.option import (
 
 @options
 class MainOptions:
-    """The options of its section."""
+    """The options of the main section."""
+
+    SPEC = "14.23"
+
 
     accept_8bitmime: bool = option(BOOL, True,
         doc="Offer 8BITMIME to SMTP clients; eight-bit bodies are passed on as they are in any case.")
@@ -324,6 +327,8 @@ class MainOptions:
         doc="The domain in message ids that are added.")
     message_id_header_text: str | None = option(STRING, None, expanded=True,
         doc="Text in message ids that are added.")
+    message_id_short: bool = option(BOOL, False, spec="extension",
+        doc="Write message ids of the form before 4.97, which an older Exim can read.")
     message_logs: bool = option(BOOL, True,
         doc="Keep a log per message while it is in the queue.")
     message_size_limit: str | None = option(STRING, "50M", expanded=True,

@@ -102,7 +102,12 @@ def _eq(self: Any, other: object) -> bool:
 
 
 def options(cls: type[T]) -> type[T]:
-    """Make a class of declared options: keyword constructor with the defaults, repr, comparison."""
+    """Make a class of declared options: keyword constructor with the defaults, repr, comparison.
+
+    The class may say in ``SPEC`` and ``NO_EFFECT`` what holds for all options that it declares.
+    """
+    spec = cls.__dict__.get("SPEC", "")
+    no_effect = getattr(cls, "NO_EFFECT", None)
     infos: dict[str, tuple[str, OptionInfo]] = {}
     defaults: dict[str, Any] = {}
     for base in reversed(cls.__mro__[1:]):
@@ -111,6 +116,8 @@ def options(cls: type[T]) -> type[T]:
     for field, value in list(cls.__dict__.items()):
         if type(value) is dataclasses.Field:
             info = value.metadata["option"]
+            info.spec = info.spec or spec
+            info.no_effect = info.no_effect or no_effect
             infos[info.name or field] = (field, info)
             defaults[field] = info.default
             setattr(cls, field, info.default)

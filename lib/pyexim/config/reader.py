@@ -106,6 +106,9 @@ class _Reader:
         config.macros = self.macros.values()
         config.hidden = frozenset(self.hidden)
         config.files = self.lines.files
+        for instance in config.authenticators:
+            if instance.options.public_name is None or instance.driver_name == "tls":
+                instance.options.public_name = instance.name
         for instances in (config.routers, config.transports.values(), config.authenticators):
             for instance in instances:
                 hidden = self.driver_hidden.get(f"{instance.kind} {instance.driver_name}", ())
@@ -362,7 +365,7 @@ class _DriverSection:
         if cls is None:
             current.bad = True
             current.name = ""
-            raise OptionError(f'{self.kind} {self._name(current)}: cannot find {self.kind} driver "{driver}"')
+            raise OptionError(f'{self.kind} {current.given}: cannot find {self.kind} driver "{driver}"')
         instance = Instance(current.given, self.kind, driver, cls(), current.place)
         instance.options.driver = driver
         instance.set_places["driver"] = self.reader.lines.start
@@ -381,9 +384,6 @@ class _DriverSection:
             config.transports[instance.name] = instance
         else:
             config.authenticators.append(instance)
-
-    def _name(self, current: _Pending) -> str:
-        return current.given
 
     def _close(self, current: _Pending | None) -> None:
         if current is not None and current.instance is None and not current.bad:
