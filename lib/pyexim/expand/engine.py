@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NoReturn
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import SPACE, is_digits, lower
@@ -41,7 +41,7 @@ def expand(source: str, scope: Scope) -> str:
     if source.__class__ is Tainted:
         if is_literal(source):
             return source
-        raise ExpansionError(tainted_message(source, scope))
+        refuse_tainted(source, scope)
     part = _cache.get(source)
     if part is None:
         part = compiled(source)
@@ -55,11 +55,13 @@ def expand(source: str, scope: Scope) -> str:
     return part(scope)  # type: ignore[operator, no-any-return]
 
 
-def tainted_message(source: str, scope: Scope) -> str:
-    """Return Exim's message for an attempt to expand a tainted string, with the option where it is known."""
-    option = scope.facts.get("expanding_option")
+def refuse_tainted(source: str, scope: Scope) -> NoReturn:
+    """Refuse to expand a string that came from outside; the panic log says so, with the option if known."""
     text = f"attempt to expand tainted string '{source}'"
-    return f"{text} (option {option})" if option else text
+    option = scope.facts.get("expanding_option")
+    note = f" in option {option}" if option else ""
+    scope.services.log.panic(f"{text}{note} (only text of the configuration or of a lookup is expanded)")
+    raise ExpansionError(text)
 
 
 _TRUE: Final = frozenset({"true", "yes"})

@@ -52,9 +52,9 @@ def insert(scope: Scope, name: str, style: str) -> str:
         return ""
     if style == "r":
         text = "".join(body for body, _ in bodies)
-        return Tainted(text[:LIMIT].removesuffix("\n"))
+        return Tainted(text[:LIMIT])
     if style == "l":
-        items = [body.removesuffix("\n").strip(SPACE).replace(":", "::") for body, _ in bodies]
+        items = [body.removesuffix("\n").replace(":", "::") for body, _ in bodies]
         return Tainted(":".join(items)[:LIMIT])
     pieces = [body.strip(SPACE) for body, _ in bodies]
     pieces = [p for p in pieces if p]
@@ -79,8 +79,11 @@ def decode(scope: Scope, text: str, *, converted: bool) -> str:
 
 
 def message_headers(scope: Scope) -> str:
-    """$message_headers: all header lines, decoded."""
-    text = message_headers_raw(scope)
+    """$message_headers: all header lines without white space at their ends, decoded."""
+    message = scope.message
+    if message is None:
+        return ""
+    text: str = Tainted("\n".join([h.text.rstrip(SPACE) for h in message.headers if h.type != "*"]))
     return taint(decode(scope, text, converted=False)) if "=?" in text else text
 
 

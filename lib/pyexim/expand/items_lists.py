@@ -192,7 +192,6 @@ def listcount(scope: Scope, text: str, argument: str | None, name: str) -> str:
 # -- named lists
 
 _KINDS: Final = {"a": "address", "d": "domain", "h": "host", "l": "localpart"}
-_KIND_WORDS: Final = {"address": "address", "domain": "domain", "host": "host", "localpart": "local_part"}
 
 
 def listnamed(scope: Scope, text: str, argument: str | None, name: str) -> str:
@@ -204,7 +203,7 @@ def listnamed(scope: Scope, text: str, argument: str | None, name: str) -> str:
             raise ExpansionError('bad suffix on "list" operator')
     found = _named(scope, text, kind)
     if found is None:
-        word = f"a {_KIND_WORDS[kind]} " if kind else "a "
+        word = f"a {kind} " if kind else "a "
         raise ExpansionError(f'"{text}" is not {word}named list')
     return found
 

@@ -57,9 +57,12 @@ def parse_extract(parser: Parser, name: str) -> Part:
         return by_number
     yes, no = choose(name, parser.choice(name), value_part)
     data = as_callable(second)
-    if not str(key).strip(SPACE):
-        raise Fault('first argument of "extract" must not be empty')
     word = str(key).strip(SPACE)
+    if not word:
+        def empty(scope: Scope) -> str:
+            raise ExpansionError('first argument of "extract" must not be empty')
+
+        return empty
     return lambda scope: with_value(scope, field_by_key(data(scope), word), yes, no)
 
 
@@ -237,6 +240,7 @@ def parse_certextract(parser: Parser, name: str) -> Part:
 
 # -- lookup
 
+_OPEN_ERRORS: Final = ("failed to open", "Tainted filename", "failed to stat", "not absolute")
 _TYPE: Final = re.compile(r"[^{ \t\n\v\f\r]*")
 
 
@@ -275,7 +279,7 @@ def parse_lookup(parser: Parser, name: str) -> Part:
         try:
             result = call(spec, wanted, file, scope)
             if result.deferred:
-                if result.error.startswith("failed to open") or file is not None:
+                if file is not None and result.error.startswith(_OPEN_ERRORS):
                     raise ExpansionDefer(result.error)
                 raise ExpansionDefer(f'lookup of "{wanted}" gave DEFER: {result.error}')
             return with_value(scope, result.value if result.found else None, yes, no)

@@ -9,7 +9,6 @@ import re
 from typing import Final
 
 from pyexim.base.errors import ExpansionError
-from pyexim.base.octets import is_digits
 from pyexim.base.taint import is_tainted, like
 from pyexim.expand import engine
 from pyexim.expand.base import restore_numeric, save_numeric, set_numeric
@@ -17,14 +16,23 @@ from pyexim.expand.conditions import compiled_regex
 from pyexim.expand.regex import RegexLimit
 from pyexim.expand.scope import Scope
 
-_NUMBERS: Final = re.compile(r"(-?)([0-9]*)(?:_([0-9]*))?")
+_NUMBERS: Final = re.compile(r"(-?)([0-9]*)(?:_([0-9]+))?")
 
 
-def _number(text: str, item: str) -> int:
-    """Return a length; leading and trailing white space is not allowed for."""
-    if not is_digits(text):
-        raise ExpansionError(f'"{text}" is not a positive number (in "{item}" expansion)')
-    return int(text[:12])
+_INTEGER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)|")
+_LARGEST: Final = 0x7FFFFFFF
+
+
+def number(text: str, item: str, *, signed: bool = False) -> int:
+    """Return a number that an item takes; an empty string is zero."""
+    found = _INTEGER.fullmatch(text)
+    if found is not None:
+        value = int(found[1][:20]) if found[1] else 0
+        if signed:
+            return max(-_LARGEST, min(value, _LARGEST))
+        if 0 <= value <= _LARGEST:
+            return value
+    raise ExpansionError(f'"{text}" is not a {"" if signed else "positive "}number (in "{item}" expansion)')
 
 
 def sg(scope: Scope, args: list[str]) -> str:
@@ -54,19 +62,15 @@ def sg(scope: Scope, args: list[str]) -> str:
 
 def length(scope: Scope, args: list[str]) -> str:
     """${length{n}{string}}."""
-    return like(args[1][:_number(args[0], "length")], args[1])
+    return like(args[1][:number(args[0], "length")], args[1])
 
 
 def substr(scope: Scope, args: list[str]) -> str:
     """${substr{start}{length}{string}}, ${substr{start}{string}}."""
-    start = args[0]
-    negative = start.startswith("-")
-    at = _number(start[1:], "substr") if negative else _number(start, "substr")
-    if negative and not is_digits(start[1:]):
-        raise ExpansionError(f'"{start}" is not a number (in "substr" expansion)')
-    count = _number(args[1], "substr") if len(args) == 3 else None
+    start = number(args[0], "substr", signed=True)
+    count = number(args[1], "substr") if len(args) == 3 else None
     text = args[-1]
-    return like(_substr(text, at, negative, count), text)
+    return like(_substr(text, abs(start), start < 0, count), text)
 
 
 def _substr(text: str, at: int, negative: bool, count: int | None) -> str:
@@ -83,7 +87,9 @@ def _substr(text: str, at: int, negative: bool, count: int | None) -> str:
 
 def operator_numbers(argument: str | None, name: str) -> tuple[bool, int, int | None]:
     """Return (negative, first, second) of the numbers in an operator's name, as in substr_-3_2."""
-    found = _NUMBERS.fullmatch(argument or "")
+    if argument is None:
+        raise ExpansionError(f"missing values after {name}")
+    found = _NUMBERS.fullmatch(argument)
     if found is None:
         raise ExpansionError(f'non-digit after underscore in "{name}"')
     second = found[3]
@@ -124,7 +130,8 @@ def imapfolder(scope: Scope, args: list[str]) -> str:
     try:
         text = name.encode("latin-1").decode(charset)
     except (LookupError, UnicodeError):
-        raise ExpansionError("imapfolder: iconv: invalid or incomplete character sequence") from None
+        raise ExpansionError(f"imapfolder: iconv() failed to convert from {charset}: Invalid or incomplete multibyte or"
+                             " wide character") from None
     out: list[str] = []
     coded: list[str] = []
     for c in text:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from pyexim.base.taint import like
 from pyexim.expand.lists import join_list
 from pyexim.expand.scope import Scope
 from pyexim.mailfmt.address import parse_address, split_list
-from pyexim.mailfmt.address import quote_local_part as _quote_local_part
 
 
 def address(scope: Scope, text: str, argument: str | None, name: str) -> str:
@@ -45,4 +47,11 @@ def local_part(scope: Scope, text: str, argument: str | None, name: str) -> str:
 
 def quote_local_part(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${quote_local_part:...}: in quotes where RFC 5322 wants them."""
-    return like(_quote_local_part(text), text)
+    if _UNQUOTED.fullmatch(text):
+        return text
+    return like('"' + text.translate(_ESCAPED) + '"', text)
+
+
+_ATEXT: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
+_UNQUOTED: Final = re.compile(rf"{_ATEXT}(?:(?:{_ATEXT}|\.)*{_ATEXT})?")
+_ESCAPED: Final = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r"})

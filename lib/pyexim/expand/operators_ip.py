@@ -9,11 +9,11 @@ import re
 from typing import Final
 
 from pyexim.base.errors import ExpansionError
-from pyexim.base.octets import is_digits
 from pyexim.base.taint import like
 from pyexim.expand.scope import Scope
 
 _IPV4: Final = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})")
+_BITS: Final = re.compile(r" *[0-9]*")
 _GROUP: Final = re.compile(r"[0-9A-Fa-f]{1,4}")
 
 
@@ -92,9 +92,9 @@ def ipv6norm(scope: Scope, text: str, argument: str | None, name: str) -> str:
 
 
 def normal(value: bytes) -> str:
-    """Return an IPv6 address with its longest run of zero groups (two or more) as "::"."""
+    """Return an IPv6 address with its longest run of zero groups, even one, as "::"."""
     groups = [g.lstrip("0") or "0" for g in _hex_groups(value)]
-    best, best_length = -1, 1
+    best, best_length = -1, 0
     i = 0
     while i < 8:
         j = i
@@ -111,12 +111,12 @@ def normal(value: bytes) -> str:
 def mask(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${mask:address/bits}: the network; an IPv6 one with dots, or normalised by ${mask_n:."""
     address, slash, bits_text = text.partition("/")
-    value = parse(address)
-    if value is None or (slash and not is_digits(bits_text)):
+    value = parse(address) if "%" not in address else None
+    if value is None or (slash and not _BITS.fullmatch(bits_text)):
         raise ExpansionError(f'"{text}" is not an IP address')
     if not slash:
         raise ExpansionError(f'missing mask value in "{text}"')
-    bits = int(bits_text[:9])
+    bits = int(bits_text.strip()[:9] or "0")
     size = len(value) * 8
     if bits > size:
         raise ExpansionError(f'mask value too big in "{text}"')

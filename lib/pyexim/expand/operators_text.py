@@ -10,7 +10,7 @@ from typing import Final
 
 from pyexim.base import octets
 from pyexim.base.errors import ExpansionError, ForcedFail
-from pyexim.base.taint import like
+from pyexim.base.taint import is_tainted, like
 from pyexim.expand.scope import Scope
 from pyexim.mailfmt import rfc2047 as encoded_words
 
@@ -59,7 +59,19 @@ def rxquote(scope: Scope, text: str, argument: str | None, name: str) -> str:
 def escape(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${escape:...}: unprintable octets as escapes."""
     top_bit = bool(scope.config.main.print_topbitchars)
-    return like(octets.printable(text, top_bit=top_bit), text)
+    table = _PRINTED_TOP if top_bit else _PRINTED
+    return like("".join([table[ord(c)] for c in text]), text)
+
+
+def _printed(top_bit: bool) -> list[str]:
+    named = {10: "\\n", 13: "\\r", 8: "\\b", 11: "\\v", 12: "\\f", 9: "\t"}
+    return [named.get(i) or (chr(i) if 32 <= i < 127 or (top_bit and i > 127) else f"\\{i:03o}")
+            for i in range(256)]
+
+
+_PRINTED: Final = _printed(False)
+_PRINTED_TOP: Final = _printed(True)
+"""As log lines have it, but that tabs and backslashes stay."""
 
 
 _ESCAPE8: Final = re.compile(r"[\\\x7f-\xff]")
@@ -115,9 +127,11 @@ def rfc2047d(scope: Scope, text: str, argument: str | None, name: str) -> str:
 
 def expand_again(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${expand:...}: expand the result once more."""
-    from pyexim.expand.engine import expand
+    from pyexim.expand.engine import expand, refuse_tainted
 
     try:
+        if is_tainted(text):
+            refuse_tainted(text, scope)
         return expand(text, scope)
     except ForcedFail:
         raise

@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from pyexim.base.errors import ExpansionError
+from pyexim.base.octets import printable
 from pyexim.base.taint import like
 from pyexim.expand.scope import Scope
 
@@ -38,7 +39,7 @@ def utf8clean(scope: Scope, text: str, argument: str | None, name: str) -> str:
 def _bad_end(text: str, at: int) -> int:
     """Return where an invalid sequence that begins here ends."""
     c = ord(text[at])
-    wanted = 1 if 0xC0 <= c < 0xE0 else 2 if 0xE0 <= c < 0xF0 else 3 if 0xF0 <= c < 0xF8 else 0
+    wanted = 1 if 0xC2 <= c < 0xE0 else 2 if 0xE0 <= c < 0xF0 else 3 if 0xF0 <= c < 0xF8 else 0
     end = at + 1
     while wanted and end < len(text) and "\x80" <= text[end] <= "\xbf":
         end += 1
@@ -54,53 +55,52 @@ def from_utf8(scope: Scope, text: str, argument: str | None, name: str) -> str:
     return like("".join(c if c <= "\xff" else "_" for c in characters), text)
 
 
-def _unicode(text: str, name: str) -> str:
+def _unicode(text: str) -> str:
     try:
         return text.encode("latin-1").decode("utf-8")
     except UnicodeError:
-        raise ExpansionError("error converting utf8 to alabel: string contains invalid UTF-8") from None
+        raise ExpansionError(f"error converting utf8 ({printable(text)}) to alabel: string encoding error") from None
 
 
-def _label_to_alabel(label: str) -> str:
-    if label.isascii():
-        return label
-    import encodings.idna
+def _to_alabel(label: str) -> str:
+    """Return a label in its A-form, by IDNA2008 without transitional mappings; it is lower case already."""
+    return label if label.isascii() else "xn--" + label.encode("punycode").decode("ascii")
 
-    prepared = encodings.idna.nameprep(label)
-    return prepared if prepared.isascii() else "xn--" + prepared.encode("punycode").decode("ascii")
+
+def _prepared(text: str) -> str:
+    import unicodedata  # heavy: only for names that are no ASCII
+
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", _unicode(text)).lower())
 
 
 def domain_to_alabel(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${utf8_domain_to_alabel:...}"""
     if text.isascii():
         return text
-    try:
-        return like(".".join(_label_to_alabel(x) for x in _unicode(text, name).split(".")), text)
-    except UnicodeError as e:
-        raise ExpansionError(f"error converting utf8 to alabel: {e}") from None
+    return like(".".join(_to_alabel(x) for x in _prepared(text).split(".")), text)
 
 
 def localpart_to_alabel(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${utf8_localpart_to_alabel:...}"""
     if text.isascii():
         return text
-    return like("xn--" + _unicode(text, name).encode("punycode").decode("ascii"), text)
+    return like(_to_alabel(_prepared(text)), text)
 
 
 def domain_from_alabel(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${utf8_domain_from_alabel:...}"""
-    return like(".".join(_from_alabel(x, "domain") for x in text.split(".")), text)
+    return like(".".join(_from_alabel(x, text) for x in text.split(".")), text)
 
 
 def localpart_from_alabel(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${utf8_localpart_from_alabel:...}"""
-    return like(_from_alabel(text, "localpart"), text)
+    return like(_from_alabel(text, text), text)
 
 
-def _from_alabel(text: str, what: str) -> str:
-    if not text[:4].lower() == "xn--":
-        return text
+def _from_alabel(label: str, whole: str) -> str:
+    if not label.startswith("xn--"):
+        return label
     try:
-        return text[4:].encode("ascii").decode("punycode").encode("utf-8").decode("latin-1")
-    except (UnicodeError, OverflowError):
-        raise ExpansionError("error converting alabel to utf8: string contains invalid punycode data") from None
+        return label[4:].encode("ascii").decode("punycode").encode("utf-8").decode("latin-1")
+    except (UnicodeError, OverflowError, ValueError):
+        raise ExpansionError(f"error converting alabel ({whole}) to utf8: Invalid input") from None

@@ -26,7 +26,8 @@ class LogSink(Protocol):
     """The logs, as far as the language needs them (log.Log implements it)."""
 
     def main(self, text: str, *, message_id: str | None = None) -> None: ...
-    def reject(self, text: str, *, message_id: str | None = None) -> None: ...
+    def reject(self, text: str, *, message_id: str | None = None, headers: str = "",
+               also_main: bool = True) -> None: ...
     def panic(self, text: str, *, message_id: str | None = None) -> None: ...
     def selected(self, selector: str) -> bool: ...
 
@@ -51,6 +52,8 @@ class Services:
     primary_hostname: str = ""
     submit: Callable[[list[str], bytes], int] | None = None
     """Submit a message made by us: arguments as for the command, then the message; exit code."""
+    start_delivery: Callable[[str, str], None] | None = None
+    """Ask for a delivery attempt of a message (id, queue) that this process has put on the spool."""
     make_resolver: Callable[[Any], Any] | None = None
     caller_uid: int = -1
     caller_gid: int = -1

@@ -111,6 +111,6 @@ def time_eval(scope: Scope, text: str, argument: str | None, name: str) -> str:
 
 def time_interval(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${time_interval:seconds}: as 1w3d4h2m6s."""
-    if not is_digits(text):
+    if text and not is_digits(text):
         raise ExpansionError(f'string "{text}" is not a positive number in "time_interval" operator')
-    return format_interval(int(text[:18]))
+    return format_interval(int(text[:18] or "0"))

@@ -723,7 +723,7 @@ def _getter(name: str, source: Getter) -> Evaluate:
     return get
 
 
-_ACL_NAME: Final = re.compile(r"acl_([cm][0-9_][A-Za-z0-9_]*)")
+_ACL_NAME: Final = re.compile(r"acl_([cm](?:[0-9_][A-Za-z0-9_]*)?)")
 
 
 def _find_acl(name: str) -> tuple[Evaluate | None, str]:
