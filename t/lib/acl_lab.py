@@ -69,13 +69,21 @@ class RecordingLog:
         return selector in self.selectors
 
 
+class TickingClock(FixedClock):
+    """A clock that moves a little whenever it is read."""
+
+    def time(self) -> float:
+        self.now += 0.01
+        return self.now
+
+
 class Lab:
     """One connection from 127.0.0.1 that has said EHLO x."""
 
     def __init__(self, config: Configuration) -> None:
         self.config = config
         self.log = RecordingLog()
-        services = Services(self.log, clock=FixedClock(), hints=MemoryHints(), primary_hostname="h.example")
+        services = Services(self.log, clock=TickingClock(), hints=MemoryHints(), primary_hostname="h.example")
         conn = Connection(kind="tcp", sender_host_address="127.0.0.1", sender_helo_name=taint("x"),
                           host_checking=True, esmtp=True)
         self.scope = Scope(config, services, conn=conn, message=Message(conn=conn))
@@ -92,7 +100,9 @@ class Lab:
         if verb == "MAIL":
             assert scope.message is not None
             scope.message.sender_address = address
-            self.answer(run_acl("mail", self.config.main.acl_smtp_mail, scope), f"MAIL <{address}>", "")
+            result = run_acl("mail", self.config.main.acl_smtp_mail, scope)
+            if result.status != "ok":
+                self.answer(result, f"MAIL <{address}>", "")
         elif verb == "RCPT":
             result = run_acl("rcpt", self.config.main.acl_smtp_rcpt, scope, recipient=address)
             assert scope.message is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyexim.acl.compiler import AclError, AclSet
+from pyexim.acl.compiler import AclError, AclSet, TaintedAcl
 from pyexim.acl.parser import parse_acl
 from pyexim.acl.run import DEFER as _DEFER
 from pyexim.acl.run import DISCARD as _DISCARD
@@ -110,6 +110,9 @@ def run_acl(where: str, source: str | None, scope: Scope, *, recipient: str | No
         return _ACCEPTED if where in ACCEPTED_WHEN_UNSET else AclResult(FAIL)
     except ExpansionError as e:
         return AclResult(DEFER, log_text=f'failed to expand ACL string "{source}": {e.text}', error=True)
+    except TaintedAcl as e:
+        scope.services.log.panic(str(e))
+        return AclResult(DEFER, log_text="internal configuration error", error=True)
     except AclError as e:
         return AclResult(DEFER, log_text=str(e), error=True)
     finally:

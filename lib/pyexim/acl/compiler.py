@@ -58,6 +58,10 @@ class AclError(Exception):
     """No ACL can be had from a text; ``str()`` is Exim's message."""
 
 
+class TaintedAcl(AclError):
+    """The text came from outside; that is logged, and the client's log line only tells of an internal error."""
+
+
 _makers: dict[str, Maker] = {}
 
 
@@ -108,9 +112,7 @@ class AclSet:
         if have is not None:
             return have, name
         if is_tainted(text):
-            if text.startswith("/"):
-                raise AclError(f'attempt to open tainted ACL file name "{text}"')
-            raise AclError(f'attempt to use tainted ACL text "{text}"')
+            raise TaintedAcl(f'attempt to use tainted ACL text "{text}"')
         content, file = text, "inline ACL"
         if text.startswith("/"):
             file = text

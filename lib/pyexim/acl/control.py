@@ -61,33 +61,38 @@ def _local_part_case(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
     return OK
 
 
+def _absent(run: AclRun, text: str) -> None:
+    """Say in the main log that a control has no effect; -bh, which stores nothing, needs no such line."""
+    conn = run.scope.conn
+    if conn is None or not conn.host_checking:
+        run.scope.services.log.main(text)
+
+
 def _cutthrough(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
     controls = run.controls
     for option in rest.split("/") if rest else ():
         name, _, value = option.partition("=")
-        if name != "defer" or value not in ("spool", "pass"):
-            return _syntax(run, text)
-        controls.cutthrough_defer_pass = value == "pass"
-    run.scope.services.log.panic('"control = cutthrough_delivery" is not there yet: the message is spooled')
+        if name == "defer":
+            controls.cutthrough_defer_pass = value == "pass"
+    if not controls.cutthrough:
+        _absent(run, '"control = cutthrough_delivery" is not there yet: the message is spooled')
     controls.cutthrough = True
     return OK
 
 
 def _debug(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
-    run.controls.debug = rest or "on"
     start = run.scope.facts.get("debug_control")
     if start is not None:
         start(rest)
-    else:
-        run.scope.services.log.panic('"control = debug" is not there yet: nothing is written to a debug log')
+    elif run.controls.debug is None:
+        _absent(run, '"control = debug" is not there yet: no debug log is written')
+    run.controls.debug = rest or "on"
     return OK
 
 
 def _dscp(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
-    if not rest:
-        return _syntax(run, text)
     if parse_dscp(rest) is None:
-        run.scope.services.log.panic(f'unrecognised DSCP value in "control={text}"')
+        _absent(run, f'unrecognised DSCP value in "control={text}"')
         return OK
     run.controls.dscp = rest
     return OK

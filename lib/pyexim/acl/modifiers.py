@@ -137,6 +137,7 @@ def logwrite(item: Item, build: Build) -> Step:
 def write_logs(run: AclRun, text: str, targets: set[str] | frozenset[str]) -> None:
     """Write a line to each of the named logs."""
     log = run.scope.services.log
+    text = text.replace("\n", "\\n")
     message = run.scope.message
     message_id = message.message_id if message is not None else None
     if "main" in targets:

@@ -5,32 +5,50 @@ Spec: section "ACL conditions" (``acl``).
 
 from __future__ import annotations
 
-from pyexim.acl.compiler import AclError, Build
+import re
+
+from pyexim.acl.compiler import AclError, Build, TaintedAcl
 from pyexim.acl.parser import Item
 from pyexim.acl.run import DISCARD, ERROR, FAIL, FAIL_DROP, IGNORED, MAX_DEPTH, OK, AclRun, Step, run_compiled
-from pyexim.base.octets import words
-from pyexim.base.taint import like
+from pyexim.base.octets import SPACE
 from pyexim.expand.engine import is_literal
 
 MAX_ARGUMENTS = 9
 
 
 def acl(item: Item, build: Build) -> Step:
-    """Make the step of ``acl = name [arguments]``, or of an inline text or file name."""
-    source = item.argument
-    if is_literal(source):
-        name, arguments = split_arguments(source, build)
-
+    """Make the step of ``acl = name [arguments]``; the name may be that of a file, or one word of inline text."""
+    name, *arguments = source_words(item.argument) or [""]
+    arguments = arguments[:MAX_ARGUMENTS]
+    if all(map(is_literal, (name, *arguments))):
         def literal(run: AclRun) -> int:
             return _condition(run, name, arguments)
         return literal
 
     def expanding(run: AclRun) -> int:
-        name, arguments = _expand_call(source, run, build)
-        if isinstance(name, int):
-            return name
-        return _condition(run, name, arguments)
+        values: list[str] = []
+        for word in (name, *arguments):
+            value = run.expand(word)
+            if isinstance(value, int):
+                return value
+            values.append(value)
+        return _condition(run, values[0], values[1:])
     return expanding
+
+
+def source_words(text: str) -> list[str]:
+    """Split at white space outside braces: name and arguments are expanded separately."""
+    out: list[str] = []
+    word = ""
+    depth = 0
+    for piece in re.split(r"(\s+)", text.strip(SPACE)):
+        if piece and piece[0] in SPACE and not depth:
+            out.append(word)
+            word = ""
+            continue
+        word += piece
+        depth = max(0, word.count("{") - word.count("}"))
+    return [*out, word] if word else out
 
 
 def _condition(run: AclRun, name: str, arguments: list[str]) -> int:
@@ -41,38 +59,15 @@ def _condition(run: AclRun, name: str, arguments: list[str]) -> int:
     return code
 
 
-def split_arguments(text: str, build: Build) -> tuple[str, list[str]]:
-    """Tell a named ACL with its arguments from an inline ACL."""
-    first, *rest = words(text) or [""]
-    if first in build.acls.names() and len(rest) <= MAX_ARGUMENTS:
-        return first, rest
-    return text, []
-
-
-def _expand_call(source: str, run: AclRun, build: Build) -> tuple[str | int, list[str]]:
-    """Expand name and arguments separately; spaces in an argument's source separate arguments."""
-    first, *rest = words(source) or [""]
-    if is_literal(first) and first in build.acls.names() and len(rest) <= MAX_ARGUMENTS:
-        values: list[str] = []
-        for word in rest:
-            value = run.expand(word)
-            if isinstance(value, int):
-                return value, []
-            values.append(value)
-        return first, values
-    text = run.expand(source)
-    if isinstance(text, int):
-        return text, []
-    name, arguments = split_arguments(text, build)
-    return like(name, text), arguments
-
-
 def call(run: AclRun, name: str, arguments: list[str]) -> int:
     """Run another ACL inside the one at work; its code, with its texts left in ``run``."""
     if run.depth >= MAX_DEPTH:
         return run.error("ACL nested too deep: possible loop")
     try:
         compiled = run.acls.find(name, run.where)
+    except TaintedAcl as e:
+        run.scope.services.log.panic(str(e))
+        return run.error("internal configuration error")
     except AclError as e:
         return run.error(str(e))
     variables = run.scope.vars

@@ -145,7 +145,7 @@ def run_compiled(run: AclRun, acl: CompiledAcl) -> int:
         result = _decide(run, verb, code)
         if result is not None:
             return result
-    run.user_msg = run.log_msg = ""
+    # What the last condition had to say stays: it is the reason of the implicit refusal.
     if debug is not None:
         debug("acl", f'end of ACL "{acl.name}": implicit DENY')
     return FAIL
@@ -247,6 +247,7 @@ def log_warning(run: AclRun, text: str) -> None:
     from pyexim.acl.texts import host_and_ident
     message = run.scope.message
     prefix = host_and_ident(run.scope)
+    text = text.replace("\n", "\\n")
     run.scope.services.log.main(f"{prefix}Warning: {text}", message_id=message.message_id if message else None)
 
 

@@ -40,6 +40,8 @@ class Connection:
     sender_host_aliases: list[str] = field(default_factory=list)
     host_lookup_failed: bool = False
     host_lookup_deferred: bool = False
+    host_lookup_message: str = ""
+    """Why the lookup of the name failed, for the log."""
     sender_host_dnssec: bool = False
     interface_address: str | None = None
     """$received_ip_address; $interface_address is its old name."""

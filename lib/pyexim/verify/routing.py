@@ -62,7 +62,10 @@ def _route(address: Address, role: str, scope: Scope, options: VerifyOptions) ->
             return Verified(OK, address=address)
         if isinstance(outcome, Failed):
             text = outcome.text or "Unrouteable address"
-            return Verified(FAIL, outcome.user_text or text, text, "route", address, outcome.smtp_code)
+            user = outcome.user_text or text
+            if outcome.smtp_code is not None and not user.startswith(str(outcome.smtp_code)):
+                user = f"{outcome.smtp_code} {user}"
+            return Verified(FAIL, user, text, "route", address, outcome.smtp_code)
         if isinstance(outcome, Deferred):
             return Verified(DEFER, outcome.user_text or "", outcome.text, "route", address)
         if not isinstance(outcome, Rerouted):

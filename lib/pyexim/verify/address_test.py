@@ -1,0 +1,196 @@
+"""What -bt, -bv and -bvs print: how addresses are routed, or whether they verify.
+
+Failures, and items that need no more routing, are told as they are met; then come the addresses for
+local transports, the last first, then those for hosts.  Spec: -bt, -bv in the chapter "The Exim command
+line".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pyexim.base.octets import SPACE
+from pyexim.base.taint import taint
+from pyexim.expand.scope import Scope
+from pyexim.mailfmt.address import next_item, parse_address
+from pyexim.model.address import Address
+from pyexim.model.host import Host
+from pyexim.rewrite.api import has_rules, rewrite_one
+from pyexim.routers import runner
+from pyexim.routers.base import Deferred, Discarded, Failed, Rerouted, Routed, RouteRun
+from pyexim.verify import api
+from pyexim.verify.api import VerifyOptions
+from pyexim.verify.routing import make_address, verify
+
+OK, DEFERRED, FAILED = 0, 1, 2
+"""Exit codes; of several addresses the worst counts."""
+MAX_ADDRESSES: Final = 10_000
+_EMPTY_ADDRESS_WIDTH: Final = 7
+
+
+class Reporter:
+    """One run of -bt ("test"), -bv ("recipient") or -bvs ("sender").
+
+    ``full`` follows redirections and tells where addresses go: -bt, or -bv with -v or -d.
+    """
+
+    def __init__(self, role: str, scope: Scope, *, full: bool = False) -> None:
+        self.role = role
+        self.scope = scope
+        self.full = full or role == "test"
+        self.exit_code = OK
+        self.lines: list[str] = []
+
+    def argument(self, text: str) -> str:
+        """Return what is to be printed for one argument: addresses separated by commas."""
+        self.lines = []
+        start = 0
+        while start < len(text):
+            while start < len(text) and text[start] in SPACE + ",":
+                start += 1
+            if start >= len(text):
+                break
+            end = next_item(text, start)
+            self.one(text[start:end])
+            start = end + 1
+        return "".join(line + "\n" for line in self.lines)
+
+    def input_line(self, text: str) -> str:
+        """Return what is to be printed for one line of standard input: one address."""
+        self.lines = []
+        self.one(text.strip(SPACE))
+        return "".join(line + "\n" for line in self.lines)
+
+    def one(self, text: str) -> None:
+        """Test one address."""
+        main = self.scope.config.main
+        parsed = parse_address(text, allow_domain_literals=main.allow_domain_literals,
+                               strip_trailing_dot=main.strip_trailing_dot)
+        if parsed.error is not None:
+            self._say(f"syntax error: {parsed.error}", FAILED)
+            return
+        address: str = taint(parsed.address)
+        own = self.scope.services.primary_hostname
+        if not parsed.domain_at:
+            domain = main.qualify_domain or own
+            if self.role != "sender":
+                domain = main.qualify_recipient or domain
+            address = taint(f"{address}@{domain}")
+        where = "F" if self.role == "sender" else "T"
+        if has_rules(self.scope.config, where):
+            new = rewrite_one(address, where, self.scope)
+            if new != address:
+                self._say(f"Address rewritten as: {new}", OK)
+                address = new
+        if self.full:
+            self._full(address)
+        else:
+            self._short(address)
+
+    def _say(self, text: str, code: int) -> None:
+        self.lines.append(text)
+        self.exit_code = max(self.exit_code, code)
+
+    def _short(self, address: str) -> None:
+        result = verify(address, self.role, self.scope, VerifyOptions())
+        if result.status == api.OK:
+            self._say(f"{address} verified", OK)
+        elif result.status == api.DEFER:
+            self._say(f"{address} cannot be resolved at this time: {result.log_text}", DEFERRED)
+        else:
+            self._say(f"{address} failed to verify: {result.log_text}", FAILED)
+
+    # -- with everything that becomes of an address
+
+    def _full(self, text: str) -> None:
+        scope = self.scope
+        mode = {"test": "", "sender": "S", "recipient": "R"}[self.role]
+        saved = scope.vars, scope.address, scope.verify_mode
+        scope.vars, scope.verify_mode = {}, mode
+        local: list[Address] = []
+        remote: list[Address] = []
+        first = make_address(taint(text))
+        first.address = taint(text)
+        waiting = [first]
+        count = 0
+        try:
+            while waiting and count < MAX_ADDRESSES:
+                count += 1
+                address = waiting.pop(0)
+                scope.address = address
+                run = RouteRun(scope, mode, address_test=self.role == "test")
+                outcome = runner.route_address(address, run)
+                if isinstance(outcome, Routed):
+                    if address.kind != "address":
+                        self._item(address)
+                    else:
+                        (remote if address.host_list else local).insert(0, address)
+                elif isinstance(outcome, Rerouted):
+                    waiting[:0] = outcome.children or run.new_children
+                elif isinstance(outcome, Discarded):
+                    self._say(f"mail to {address.address} is discarded", OK)
+                    self._ancestry(address)
+                elif isinstance(outcome, Deferred):
+                    self._trouble(address, "cannot be resolved at this time", outcome.text, DEFERRED)
+                elif isinstance(outcome, Failed):
+                    word = "is undeliverable" if self.role == "test" else "failed to verify"
+                    self._trouble(address, word, outcome.text, FAILED)
+        finally:
+            scope.vars, scope.address, scope.verify_mode = saved
+        for address in [*local, *reversed(remote)]:
+            self._routed(address)
+
+    def _trouble(self, address: Address, word: str, text: str, code: int) -> None:
+        self._say(f"{address.address} {word}: {text}" if text else f"{address.address} {word}", code)
+        self._ancestry(address)
+
+    def _ancestry(self, address: Address) -> None:
+        for parent in _ancestors(address):
+            self._say(f"    <-- {parent.address}", OK)
+
+    def _item(self, address: Address) -> None:
+        """Tell of a pipe, file, directory or reply."""
+        parent = address.parent.address if address.parent is not None else ""
+        self._say(f"{parent} -> {address.address}", OK)
+        self._say(f"  transport = {_name(address.transport)}", OK)
+
+    def _routed(self, address: Address) -> None:
+        self._say(str(address.address), OK)
+        self._ancestry(address)
+        self._say(f"  router = {_name(address.router)}, transport = {_name(address.transport)}", OK)
+        self.lines.extend(host_lines(address.host_list))
+
+
+def _ancestors(address: Address) -> Iterator[Address]:
+    parent = address.parent
+    while parent is not None:
+        yield parent
+        parent = parent.parent
+
+
+def _name(instance: object) -> str:
+    return getattr(instance, "name", None) or "unset"
+
+
+def host_lines(hosts: list[Host]) -> list[str]:
+    """Return the lines that show a host list, in columns."""
+    name_width = max((len(h.name) for h in hosts), default=0)
+    address_width = max(_EMPTY_ADDRESS_WIDTH, max((len(h.address) for h in hosts if h.address), default=0))
+    lines = []
+    for host in hosts:
+        line = f"  host {host.name:<{name_width}} "
+        if host.address:
+            line += f"[{host.address}]" + " " * (address_width - len(host.address))
+        else:
+            line += " " * (address_width + 2)
+        if host.mx >= 0:
+            line += f" MX={host.mx}"
+        if host.port is not None:
+            line += f" port={host.port}"
+        if host.dnssec:
+            line += " AD"
+        if host.status == "unusable":
+            line += " ** unusable **"
+        lines.append(line)
+    return lines
