@@ -19,17 +19,27 @@ from typing import Any, Final
 
 from setproctitle import setproctitle
 
-from pyexim import EXIM_VERSION, child, fdpass, privs
+from pyexim import EXIM_VERSION, child, fdpass
 from pyexim.base.errors import ConfigError, ExpansionError
-from pyexim.startup.options import Command, QueueRunOptions, UsageError
-from pyexim.startup.process import Process, start
 from pyexim.daemon import admission, command, listeners, pidfile, pool, reception, timer
-from pyexim.daemon.work import make_receive_run, run_manager_process, run_queue_process
-from pyexim.deliver import starter
+from pyexim.deliver.manager import run_manager
+from pyexim.deliver.starter import Connector
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.match.lists import match_host
 from pyexim.model.connection import Connection
+from pyexim.startup.options import Command, QueueRunOptions, UsageError
+from pyexim.startup.process import Process, start
+from pyexim.startup.queue_run import run_one
+from pyexim.startup.work import (
+    become_exim,
+    deliver_run,
+    launch_starter,
+    load_average,
+    make_receive_run,
+    report_crash,
+    send_job,
+)
 
 IDLE_WAIT: Final = 10.0
 """Seconds between looks at children when nothing happens."""
@@ -42,6 +52,8 @@ class Helpers:
 
     starter_pid: int
     manager_pid: int
+    connector: Connector
+    """The way to the starter, for queue runners."""
     jobs: socket.socket
     """Where ids of messages to deliver are sent; every reception child has it."""
 
@@ -204,38 +216,23 @@ class Master:
     def _start_helpers(self) -> None:
         """Fork the starter (privileged) and the delivery manager of the present configuration."""
         process = self.process
-        starter_end, manager_starter_end = fdpass.pair()
-        jobs_read, jobs_write = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        jobs_write.setblocking(False)
-        mine: list[socket.socket] = [manager_starter_end, jobs_read, jobs_write]
-
-        def starter_job() -> int:
-            for sock in mine:
-                sock.close()
-            self._close_in_child()
-            setproctitle("pyexim: starter")
-            return starter.serve(starter_end, process.config, process.services)
-
-        starter_pid = self._fork(starter_job)
-        starter_end.close()
+        starter_pid, connector = launch_starter(process, close=self._close_in_child)
+        jobs_read, jobs_write = fdpass.pair()
 
         def manager_job() -> int:
             jobs_write.close()
             self._close_in_child()
-            self._become_exim()
+            become_exim(process)
             setproctitle("pyexim: delivery manager")
-            return run_manager_process(process, jobs_read, manager_starter_end)
+            return run_manager(jobs_read, lambda: deliver_run(process, None), connector, self.clock, process.log,
+                               title=lambda text: setproctitle(f"pyexim: {text}"))
 
         manager_pid = self._fork(manager_job)
-        manager_starter_end.close()
         jobs_read.close()
-        self.helpers = Helpers(starter_pid, manager_pid, jobs_write)
+        self.helpers = Helpers(starter_pid, manager_pid, connector, jobs_write)
 
     def _fork(self, job: Callable[[], int]) -> int:
-        return child.fork(job, on_error=self._report_crash)
-
-    def _report_crash(self, text: str) -> None:
-        self.process.log.panic("unexpected error in a child process: " + text.replace("\n", " | "))
+        return child.fork(job, on_error=report_crash(self.process))
 
     def _fork_reception(self, generation: int) -> tuple[int, socket.socket]:
         mine, theirs = fdpass.pair()
@@ -244,30 +241,31 @@ class Master:
         def job() -> int:
             mine.close()
             jobs = self.helpers.jobs if self.helpers else None
-            self._close_in_child(keep_jobs=True)
-            self._become_exim()
+            self._close_in_child(keep=jobs)
+            become_exim(process)
             setproctitle("pyexim: reception (idle)")
-            return reception.serve(theirs, lambda: make_receive_run(process, jobs))
+            start_delivery = send_job(jobs, process) if jobs is not None else (lambda message_id, queue: None)
+            return reception.serve(theirs, lambda: make_receive_run(process, start_delivery))
 
         pid = self._fork(job)
         theirs.close()
         return pid, mine
 
-    def _become_exim(self) -> None:
-        me = self.process.identity
-        if me.privileged:
-            privs.become(me.exim_uid, me.exim_gid)
+    def _close_in_child(self, keep: socket.socket | Connector | None = None) -> None:
+        """Close what belongs to the master alone: listeners, siblings' sockets, the selector.
 
-    def _close_in_child(self, keep_jobs: bool = False) -> None:
-        """Close what belongs to the master alone: listeners, siblings' sockets, the selector."""
+        ``keep`` is the one way to a helper that this child needs.
+        """
         for item in self.listening:
             item.sock.close()
         for other in self.pool.children.values():
             other.control.close()
         if self.command_socket is not None:
             self.command_socket.close()
-        if self.helpers is not None and not keep_jobs:
-            self.helpers.jobs.close()
+        if self.helpers is not None:
+            for way in (self.helpers.jobs, self.helpers.connector):
+                if way is not keep:
+                    way.close()
         self._wake_read.close()
         self._wake_write.close()
         self.selector.close()
@@ -361,14 +359,20 @@ class Master:
 
     def _restart_helpers(self) -> None:
         """Start starter and manager anew, and the idle children, which hold the old job socket."""
-        if self.helpers is not None:
-            self.helpers.jobs.close()
-            self.helpers = None
+        self._drop_helpers(self.helpers)
+        self.helpers = None
         self.clock.sleep(0.2)
         self._start_helpers()
         self._unregister(self.pool.renew())
         if self.listening:
             self._register(self.pool.spawn(pool.LOW))
+
+    @staticmethod
+    def _drop_helpers(helpers: Helpers | None) -> None:
+        """Let go of a starter and manager: they end when nobody else needs them."""
+        if helpers is not None:
+            helpers.jobs.close()
+            helpers.connector.close()
 
     # -- connections
 
@@ -523,14 +527,14 @@ class Master:
             if not one.take(now, running, limit):
                 continue
             process, options = self.process, one.options
-            jobs = self.helpers.jobs if self.helpers else None
+            connector = self.helpers.connector if self.helpers else None
 
             def job(process: Process = process, options: QueueRunOptions = options,
-                    jobs: socket.socket | None = jobs) -> int:
-                self._close_in_child(keep_jobs=True)
-                self._become_exim()
+                    connector: Connector | None = connector) -> int:
+                self._close_in_child(keep=connector)
+                become_exim(process)
                 setproctitle("pyexim: queue runner")
-                return run_queue_process(process, options, jobs)
+                return run_one(process, options, connector)
 
             try:
                 one.runners.add(self._fork(job))
@@ -572,8 +576,7 @@ class Master:
         self.pool.limit = self.process.config.main.smtp_accept_max
         gone = self.helpers
         self._start_helpers()
-        if gone is not None:
-            gone.jobs.close()
+        self._drop_helpers(gone)
         self._unregister(self.pool.renew())
         if self.listening:
             self._register(self.pool.spawn(pool.LOW))
@@ -608,14 +611,6 @@ def _file_times(files: list[str]) -> list[tuple[str, int, int]]:
         except OSError:
             out.append((name, 0, 0))
     return out
-
-
-def load_average() -> int:
-    """Return the load average of the last minute in thousandths."""
-    try:
-        return int(os.getloadavg()[0] * 1000)
-    except OSError:
-        return 0
 
 
 def run_daemon(process: Process) -> int:

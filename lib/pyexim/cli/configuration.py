@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Final
@@ -36,9 +37,9 @@ def show_options(process: Process) -> int:
     from pyexim.config.show import show
 
     c = process.command
-    lines, code = show(process.config, c.arguments, admin=process.identity.admin, terse=c.terse)
-    out = "".join(line + "\n" for line in lines)
-    sys.stdout.write(out.encode("latin-1", "replace").decode("latin-1"))
+    lines, code = show(process.config, c.arguments, admin=process.identity.admin, no_labels=c.terse,
+                       environment=dict(os.environ))
+    sys.stdout.buffer.write("".join(line + "\n" for line in lines).encode("latin-1", "replace"))
     return code
 
 

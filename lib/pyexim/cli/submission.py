@@ -13,10 +13,12 @@ from collections.abc import Callable
 
 from pyexim.base.ipaddress import split_host_port
 from pyexim.base.taint import taint
+from pyexim.deliver.starter import Connector
 from pyexim.expand.scope import Scope
 from pyexim.mailfmt.address import parse_address
 from pyexim.match.lists import match_address
 from pyexim.model.connection import Connection
+from pyexim.privs import find_user
 from pyexim.receive.api import ReceiveRun, Submission, serve_batch, serve_stdio, submit
 from pyexim.startup.options import UsageError, parse
 from pyexim.startup.process import Process
@@ -31,7 +33,7 @@ def run_submission(process: Process) -> int:
     will_deliver = command.mode != "bh" and not _only_queued(process)
     connector = launch_starter(process)[1] if will_deliver else None
     become_exim(process)
-    run = make_receive_run(process, CommandDelivery(process, connector))
+    run = make_receive_run(process, _delivery(process, connector))
     if command.mode == "bh":
         process.log.to_stderr = True
         return serve_host_test(process, conn, run)
@@ -40,6 +42,13 @@ def run_submission(process: Process) -> int:
     if command.mode == "batch":
         return serve_batch(0, 1, conn, run)
     return submit(0, submission_of(process, sender), conn, run)
+
+
+def _delivery(process: Process, connector: Connector | None) -> Callable[[str, str], None]:
+    """Return what starts deliveries; without a connector nothing is to be delivered by this command."""
+    if connector is None:
+        return lambda message_id, queue: None
+    return CommandDelivery(process, connector, foreground=process.command.delivery == "f")
 
 
 def _only_queued(process: Process) -> bool:
@@ -149,14 +158,15 @@ def serve_host_test(process: Process, conn: Connection, run: ReceiveRun) -> int:
     return serve_stdio(0, 1, conn, run)
 
 
-def submit_own(process: Process, arguments: list[str], fd: int, start_delivery: Callable[[str, str], None]) -> int:
+def submit_own(process: Process, arguments: list[str], fd: int) -> int:
     """Take a message that this program made (a bounce, a warning, an autoreply); in a child; the exit code."""
+    services, me = process.services, process.identity
     command = parse("exim", arguments)
-    own = Process(command, process.identity, process.config, process.services, process.log, process.spool)
-    process.identity.uid, process.identity.trusted = process.identity.exim_uid, True
-    process.services.caller_uid, process.services.caller_gid = process.identity.exim_uid, process.identity.exim_gid
-    process.services.trusted = True
+    me.uid, me.gid, me.trusted = me.exim_uid, me.exim_gid, True
+    services.caller_uid, services.caller_gid, services.trusted = me.exim_uid, me.exim_gid, True
+    found = find_user(str(me.exim_uid))
+    me.login = (found[0] if found else None) or str(me.exim_uid)
+    own = Process(command, me, process.config, services, process.log, process.spool)
     conn = connection(own)
-    conn.sender_ident = process.identity.login
-    run = make_receive_run(own, start_delivery)
+    run = make_receive_run(own, services.start_delivery or (lambda message_id, queue: None))
     return submit(fd, submission_of(own, sender_of(own)), conn, run)

@@ -453,6 +453,13 @@ class Parser:
             if not run.interval:
                 raise UsageError(f"exim: bad time value {word}: abandoned")
         else:
+            following = self.left[self.position:self.position + 1]
+            if following and not following[0].startswith("-") and not is_message_id(following[0]):
+                run.interval = parse_time(following[0])
+                if not run.interval:
+                    raise UsageError(f"exim: bad time value {following[0]}: abandoned")
+                self.position += 1
+                return
             for which in ("start_id", "stop_id"):
                 if self.position < len(self.left) and is_message_id(self.left[self.position]):
                     setattr(run, which, self._next(word))
@@ -485,7 +492,7 @@ class Parser:
         if c.listen:
             if c.mode:
                 raise UsageError("exim: incompatible command-line options or arguments")
-            if c.arguments:
+            if c.arguments or c.sender is not None or c.sender_name is not None:
                 raise UsageError("exim: incompatible command-line options or arguments")
             c.mode = "daemon"
         run = c.queue_run

@@ -13,8 +13,6 @@ from pyexim import settings
 from pyexim.base.clock import SystemClock
 from pyexim.base.errors import ConfigError, ExpansionError
 from pyexim.base.messageid import Generator
-from pyexim.startup.identity import Identity, caller, find_exim_user, must_drop, settle_rights
-from pyexim.startup.options import Command, UsageError
 from pyexim.config.configuration import Configuration
 from pyexim.config.load import load
 from pyexim.expand.engine import expand
@@ -24,6 +22,8 @@ from pyexim.log.selectors import parse as parse_selectors
 from pyexim.match.lists import split_list
 from pyexim.privs import drop_to_caller
 from pyexim.spool.api import SpoolSettings
+from pyexim.startup.identity import Identity, caller, find_exim_user, must_drop, settle_rights
+from pyexim.startup.options import Command, UsageError
 
 
 @dataclass(slots=True)
@@ -127,9 +127,11 @@ class LazyHints:
 
     def __getattr__(self, name: str) -> object:
         if self._real is None:
-            from pyexim.hints.sqlite import open_hints  # sqlite3 is heavy
+            from pyexim.hints.sqlite import SqliteHints  # sqlite3 is heavy
 
-            self._real = open_hints(self._directory, self._services)
+            services, root = self._services, os.geteuid() == 0
+            self._real = SqliteHints(f"{self._directory}/db", uid=services.exim_uid if root else -1,
+                                     gid=services.exim_gid if root else -1, log=services.log.panic)
         return getattr(self._real, name)
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
 from pyexim import child, fdpass, privs
 from pyexim.deliver import starter
-from pyexim.deliver.api import DeliverRun, deliver_message
+from pyexim.deliver.api import DeliverRun
+from pyexim.deliver.continued import deliver_with_waiting
 from pyexim.deliver.local import starter_settings
-from pyexim.deliver.pool import ProcessPool
 from pyexim.receive.api import ReceiveRun
 from pyexim.startup.process import Process, id_generator
 
-SEND_PATIENCE = 5.0
+SEND_PATIENCE: Final = 5.0
 """Seconds to wait for the delivery manager to take an id before the message is left to a queue run."""
 
 
@@ -36,28 +38,36 @@ def become_exim(process: Process) -> None:
     if me.privileged:
         privs.become(me.exim_uid, me.exim_gid)
         me.privileged = False
+        process.spool = replace(process.spool, uid=-1, gid=-1)
 
 
 def launch_starter(process: Process, close: Callable[[], None] | None = None) -> tuple[int, starter.Connector]:
     """Fork the process that keeps the privilege; (its process id, the way to it)."""
-    settings = starter_settings(process.config, process.services, privileged=process.identity.privileged)
-    return starter.launch(settings, close=close)
+    rules = starter_settings(process.config, process.services, privileged=process.identity.privileged)
+    return starter.launch(rules, close=close)
 
 
-def deliver_run(process: Process, connector: starter.Connector) -> DeliverRun:
+def report_crash(process: Process) -> Callable[[str], None]:
+    """Return what a child process does with an unexpected exception: the panic log has it on one line."""
+    return lambda text: process.log.panic("unexpected error: " + text.rstrip("\n").replace("\n", " | "))
+
+
+def deliver_run(process: Process, connector: starter.Connector | None) -> DeliverRun:
     """Return what this process needs to deliver messages itself."""
     services = process.services
-    services.privileged = starter.Client(connector.connect())
-    if services.pool is None:
-        services.pool = ProcessPool(services.clock)
-    return DeliverRun(process.config, services, process.spool)
+    if connector is not None:
+        services.privileged = starter.Client(connector.connect())
+    services.submit = submitter(process)
+    run = DeliverRun(process.config, services, process.spool)
+    run.smtp_queue = process.command.smtp_queue
+    return run
 
 
-def submitter(process: Process, start_delivery: Callable[[str, str], None]) -> Callable[[list[str], bytes], int]:
+def submitter(process: Process) -> Callable[[list[str], bytes], int]:
     """Return the callable that submits messages of our own making (bounces, warnings) by the front door.
 
     A child process runs the submission, so that nothing of it stays; delivery of the new message is
-    asked for with ``start_delivery``.
+    asked for with ``services.start_delivery``.
     """
 
     def submit(arguments: list[str], data: bytes) -> int:
@@ -67,10 +77,10 @@ def submitter(process: Process, start_delivery: Callable[[str, str], None]) -> C
             from pyexim.cli.submission import submit_own  # only a process that bounces needs it
 
             os.close(write_end)
-            return submit_own(process, arguments, read_end, start_delivery)
+            return submit_own(process, arguments, read_end)
 
         try:
-            pid = child.fork(job, on_error=lambda text: process.log.panic(text.replace("\n", " | ")))
+            pid = child.fork(job, on_error=report_crash(process))
         finally:
             os.close(read_end)
         try:
@@ -103,7 +113,8 @@ def send_job(jobs: socket.socket, process: Process) -> Callable[[str, str], None
 def make_receive_run(process: Process, start_delivery: Callable[[str, str], None]) -> ReceiveRun:
     """Return what this process needs to receive messages."""
     c = process.command
-    process.services.submit = submitter(process, start_delivery)
+    process.services.start_delivery = start_delivery
+    process.services.submit = submitter(process)
     return ReceiveRun(
         config=process.config, services=process.services, spool=process.spool, ids=id_generator(process.config),
         start_delivery=start_delivery, load_average=load_average, queue_only=c.delivery == "q",
@@ -114,45 +125,39 @@ def make_receive_run(process: Process, start_delivery: Callable[[str, str], None
 class CommandDelivery:
     """Deliveries started by a command without the daemon: each in a child, waited for or not."""
 
-    def __init__(self, process: Process, connector: starter.Connector | None) -> None:
+    def __init__(self, process: Process, connector: starter.Connector | None, *, foreground: bool) -> None:
         self.process = process
         self.connector = connector
+        self.foreground = foreground
 
     def __call__(self, message_id: str, queue_name: str) -> None:
         """Start a delivery attempt; in the foreground (-odi) wait for it."""
-        foreground = self.process.command.delivery == "f"
-        if self.connector is None:
-            return
         try:
-            pid = child.fork(lambda: self._deliver(message_id, queue_name, foreground),
-                             on_error=lambda text: self.process.log.panic(text.replace("\n", " | ")))
+            pid = child.fork(lambda: self._deliver(message_id, queue_name), on_error=report_crash(self.process))
         except OSError as e:
             self.process.log.main(f"no immediate delivery: fork failed: {e.strerror}", message_id=message_id)
             return
-        if foreground:
+        if self.foreground:
             child.wait(pid)
         else:
             child.reap()
 
-    def _deliver(self, message_id: str, queue_name: str, foreground: bool) -> int:
-        assert self.connector is not None
-        if not foreground and not self.process.command.verbose:
-            null = os.open(os.devnull, os.O_RDWR)
-            for fd in (0, 1, 2):
-                os.dup2(null, fd)
-            os.close(null)
+    def _deliver(self, message_id: str, queue_name: str) -> int:
         process = self.process
+        if not self.foreground and not process.command.verbose:
+            close_standard_streams()
         process.services.pool = None
-        process.services.submit = submitter(process, self)
         if queue_name:
-            process.spool = process.spool.__class__(**{**_fields(process.spool), "queue_name": queue_name})
-        run = deliver_run(process, self.connector)
-        run.smtp_queue = process.command.smtp_queue
-        deliver_message(message_id, run)
-        if run.services.pool is not None:
-            run.services.pool.close()
+            process.spool = replace(process.spool, queue_name=queue_name)
+        # What is bounced by this attempt is delivered before it ends, as the attempt itself is.
+        process.services.start_delivery = CommandDelivery(process, self.connector, foreground=True)
+        deliver_with_waiting(message_id, deliver_run(process, self.connector))
         return 0
 
 
-def _fields(settings: object) -> dict[str, object]:
-    return {name: getattr(settings, name) for name in type(settings).__dataclass_fields__}  # type: ignore[attr-defined]
+def close_standard_streams() -> None:
+    """Let go of the caller's input and output: a background process must not hold up a pipeline."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
