@@ -31,13 +31,16 @@ class MainOptions:
     acl_not_smtp: str | None = option(STRING, None, expanded=True,
         doc="The ACL for messages that do not come by SMTP, run when the message is complete.")
     acl_not_smtp_mime: str | None = option(STRING, None, expanded=True,
-        doc="The ACL for each MIME part of a message that does not come by SMTP.")
+        doc="The ACL for each MIME part of a message that does not come by SMTP.",
+        no_effect="content scanning is not there yet")
     acl_not_smtp_start: str | None = option(STRING, None, expanded=True,
         doc="The ACL run before a message that does not come by SMTP is read.")
     acl_smtp_atrn: str | None = option(STRING, None, expanded=True,
-        doc="The ACL for the ATRN command.")
+        doc="The ACL for the ATRN command.",
+        no_effect="the extension is not there yet")
     acl_smtp_auth: str | None = option(STRING, None, expanded=True,
-        doc="The ACL for the AUTH command.")
+        doc="The ACL for the AUTH command.",
+        no_effect="SMTP AUTH is not there yet")
     acl_smtp_connect: str | None = option(STRING, None, expanded=True,
         doc="The ACL run when a client has connected.")
     acl_smtp_data: str | None = option(STRING, None, expanded=True,
@@ -45,7 +48,8 @@ class MainOptions:
     acl_smtp_data_prdr: str | None = option(STRING, "accept", expanded=True,
         doc="The ACL run for each recipient after the text, when PRDR is in use.")
     acl_smtp_dkim: str | None = option(STRING, None, expanded=True,
-        doc="The ACL run for each DKIM signer of a message.")
+        doc="The ACL run for each DKIM signer of a message.",
+        no_effect="DKIM is not there yet")
     acl_smtp_etrn: str | None = option(STRING, None, expanded=True,
         doc="The ACL for the ETRN command.")
     acl_smtp_expn: str | None = option(STRING, None, expanded=True,
@@ -55,9 +59,11 @@ class MainOptions:
     acl_smtp_mail: str | None = option(STRING, None, expanded=True,
         doc="The ACL for the MAIL command.")
     acl_smtp_mailauth: str | None = option(STRING, None, expanded=True,
-        doc="The ACL that decides on the AUTH parameter of MAIL.")
+        doc="The ACL that decides on the AUTH parameter of MAIL.",
+        no_effect="SMTP AUTH is not there yet")
     acl_smtp_mime: str | None = option(STRING, None, expanded=True,
-        doc="The ACL for each MIME part of a message that comes by SMTP.")
+        doc="The ACL for each MIME part of a message that comes by SMTP.",
+        no_effect="content scanning is not there yet")
     acl_smtp_notquit: str | None = option(STRING, None, expanded=True,
         doc="The ACL run when a session ends without QUIT.")
     acl_smtp_predata: str | None = option(STRING, None, expanded=True,
@@ -67,11 +73,13 @@ class MainOptions:
     acl_smtp_rcpt: str | None = option(STRING, None, expanded=True,
         doc="The ACL for each RCPT command.")
     acl_smtp_starttls: str | None = option(STRING, None, expanded=True,
-        doc="The ACL for STARTTLS.")
+        doc="The ACL for STARTTLS.",
+        no_effect="TLS is not there yet on the server's side")
     acl_smtp_vrfy: str | None = option(STRING, None, expanded=True,
         doc="The ACL for the VRFY command.")
     acl_smtp_wellknown: str | None = option(STRING, None, expanded=True,
-        doc="The ACL for the WELLKNOWN command.")
+        doc="The ACL for the WELLKNOWN command.",
+        no_effect="the extension is not there yet")
     add_environment: str | None = option(STRING_LIST, None,
         doc="Variables to put into the environment after it has been cleaned.")
     admin_groups: str | None = option(STRING_LIST, None, expanded=True, style="gids",
@@ -83,11 +91,13 @@ class MainOptions:
     allow_utf8_domains: bool = option(BOOL, False,
         doc="Let domain names contain UTF-8 in DNS lookups.")
     auth_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
-        doc="Clients that are offered AUTH.")
+        doc="Clients that are offered AUTH.",
+        no_effect="SMTP AUTH is not there yet")
     auto_thaw: int = option(TIME, 0,
         doc="Age after which a frozen message gets another delivery attempt; 0 for never.")
     av_scanner: str | None = option(STRING, "sophie:/var/run/sophie",
-        doc="The virus scanner that the malware condition asks, and how it is reached.")
+        doc="The virus scanner that the malware condition asks, and how it is reached.",
+        no_effect="content scanning is not there yet")
     bi_command: str | None = option(STRING, None,
         doc="The command that -bi runs.")
     bounce_message_file: str | None = option(STRING, None, expanded=True,
@@ -129,7 +139,8 @@ class MainOptions:
     commandline_checks_require_admin: bool = option(BOOL, False,
         doc="Restrict -be, -bh, -bt and similar tests to admin users.")
     daemon_modules_load: str | None = option(STRING_LIST, None,
-        doc="Modules that the daemon loads when it starts.")
+        doc="Modules that the daemon loads when it starts.",
+        no_effect="modules are not loaded apart")
     daemon_smtp_port: str | None = option(STRING, None, style="hidden",
         doc="Older name of daemon_smtp_ports.")
     daemon_smtp_ports: str | None = option(STRING, "smtp",
@@ -139,7 +150,8 @@ class MainOptions:
     daemon_startup_sleep: int = option(TIME, 30,
         doc="Pause between these tries.")
     debug_store: bool = option(BOOL, False,
-        doc="Check the memory management while debugging.")
+        doc="Check the memory management while debugging.",
+        no_effect="there is no memory management to check")
     delay_warning: str | None = option(TIME_LIST, "24h",
         doc="Ages of a message at which its sender is told about the delay.")
     delay_warning_condition: str | None = option(STRING, (
@@ -158,15 +170,20 @@ class MainOptions:
     disable_ipv6: bool = option(BOOL, False,
         doc="Use no IPv6 at all.")
     dkim_verify_hashes: str | None = option(STRING_LIST, "sha256:sha512",
-        doc="Hash methods accepted in DKIM signatures.")
+        doc="Hash methods accepted in DKIM signatures.",
+        no_effect="DKIM is not there yet")
     dkim_verify_keytypes: str | None = option(STRING_LIST, "ed25519:rsa",
-        doc="Key types accepted in DKIM signatures.")
+        doc="Key types accepted in DKIM signatures.",
+        no_effect="DKIM is not there yet")
     dkim_verify_min_keysizes: str | None = option(STRING_LIST, "rsa=1024 ed25519=250",
-        doc="Smallest key per key type for DKIM signatures.")
+        doc="Smallest key per key type for DKIM signatures.",
+        no_effect="DKIM is not there yet")
     dkim_verify_minimal: bool = option(BOOL, False,
-        doc="Stop at the first good DKIM signature.")
+        doc="Stop at the first good DKIM signature.",
+        no_effect="DKIM is not there yet")
     dkim_verify_signers: str | None = option(DOMAIN_LIST, "$dkim_signers", expanded=True,
-        doc="The signers for which the DKIM ACL is run.")
+        doc="The signers for which the DKIM ACL is run.",
+        no_effect="DKIM is not there yet")
     dns_again_means_nonexist: str | None = option(DOMAIN_LIST, None, expanded=True,
         doc="Domains whose temporary DNS failures count as non-existence.")
     dns_check_names_pattern: str | None = option(STRING, r"(?i)^(?>(?(1)\.|())[^\W](?>[a-z0-9/_-]*[^\W])?)+(\.?)$",
@@ -190,9 +207,11 @@ class MainOptions:
     dns_use_edns0: int = option(INT, -1,
         doc="Use EDNS0: 0 never, 1 always, -1 as the system has it.")
     drop_cr: bool = option(BOOL, False,
-        doc="Without effect, kept for old configurations.")
+        doc="Without effect, kept for old configurations.",
+        no_effect="it has none in Exim either")
     dsn_advertise_hosts: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients that are offered DSN.")
+        doc="Clients that are offered DSN.",
+        no_effect="the extension is not there yet")
     dsn_from: str | None = option(STRING, "Mail Delivery System <Mailer-Daemon@$qualify_domain>", expanded=True,
         doc="The From: line of bounces and warnings.")
     envelope_to_remove: bool = option(BOOL, True,
@@ -224,9 +243,11 @@ class MainOptions:
     gecos_pattern: str | None = option(STRING, None,
         doc="Takes the real name out of the password file's gecos field.")
     gnutls_allow_auto_pkcs11: bool = option(BOOL, False,
-        doc="Let GnuTLS load PKCS11 modules.")
+        doc="Let GnuTLS load PKCS11 modules.",
+        no_effect="this program uses OpenSSL, not GnuTLS")
     gnutls_compat_mode: bool = option(BOOL, False,
-        doc="Make GnuTLS tolerate old peers.")
+        doc="Make GnuTLS tolerate old peers.",
+        no_effect="this program uses OpenSSL, not GnuTLS")
     header_line_maxsize: int = option(INT, 0,
         doc="Longest header field that is accepted; 0 for no limit.")
     header_maxsize: int = option(INT, 1048576,
@@ -254,9 +275,11 @@ class MainOptions:
     hosts_connection_nolog: str | None = option(HOST_LIST, None, expanded=True,
         doc="Clients whose connections are not logged.")
     hosts_proxy: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Proxies in front of the daemon that speak the PROXY protocol.")
+        doc="Proxies in front of the daemon that speak the PROXY protocol.",
+        no_effect="the extension is not there yet")
     hosts_require_alpn: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients that must offer an ALPN name that is accepted.")
+        doc="Clients that must offer an ALPN name that is accepted.",
+        no_effect="TLS is not there yet on the server's side")
     hosts_require_helo: str | None = option(HOST_LIST, "*", expanded=True,
         doc="Clients that must say HELO or EHLO before MAIL.")
     hosts_treat_as_local: str | None = option(DOMAIN_LIST, None, expanded=True,
@@ -272,25 +295,35 @@ class MainOptions:
     keep_malformed: int = option(TIME, 345600,
         doc="How long a message with broken spool files is kept.")
     ldap_ca_cert_dir: str | None = option(STRING, None,
-        doc="Directory of certificates for TLS to LDAP servers.")
+        doc="Directory of certificates for TLS to LDAP servers.",
+        no_effect="LDAP lookups are not there yet")
     ldap_ca_cert_file: str | None = option(STRING, None,
-        doc="File of certificates for TLS to LDAP servers.")
+        doc="File of certificates for TLS to LDAP servers.",
+        no_effect="LDAP lookups are not there yet")
     ldap_cert_file: str | None = option(STRING, None,
-        doc="Client certificate for LDAP servers.")
+        doc="Client certificate for LDAP servers.",
+        no_effect="LDAP lookups are not there yet")
     ldap_cert_key: str | None = option(STRING, None,
-        doc="Key of that certificate.")
+        doc="Key of that certificate.",
+        no_effect="LDAP lookups are not there yet")
     ldap_cipher_suite: str | None = option(STRING, None,
-        doc="Cipher suites for TLS to LDAP servers.")
+        doc="Cipher suites for TLS to LDAP servers.",
+        no_effect="LDAP lookups are not there yet")
     ldap_default_servers: str | None = option(STRING_LIST, None,
-        doc="LDAP servers for queries that name none.")
+        doc="LDAP servers for queries that name none.",
+        no_effect="LDAP lookups are not there yet")
     ldap_require_cert: str | None = option(STRING, None,
-        doc="What is demanded of an LDAP server's certificate.")
+        doc="What is demanded of an LDAP server's certificate.",
+        no_effect="LDAP lookups are not there yet")
     ldap_start_tls: bool = option(BOOL, False,
-        doc="Use STARTTLS with LDAP servers.")
+        doc="Use STARTTLS with LDAP servers.",
+        no_effect="LDAP lookups are not there yet")
     ldap_version: int = option(INT, -1,
-        doc="LDAP protocol version; -1 for the best.")
+        doc="LDAP protocol version; -1 for the best.",
+        no_effect="LDAP lookups are not there yet")
     limits_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
-        doc="Clients that are told LIMITS.")
+        doc="Clients that are told LIMITS.",
+        no_effect="the extension is not there yet")
     local_from_check: bool = option(BOOL, True,
         doc="Check From: of local messages and add Sender: where it is another's.")
     local_from_prefix: str | None = option(STRING, None,
@@ -300,9 +333,11 @@ class MainOptions:
     local_interfaces: str | None = option(STRING_LIST, None,
         doc="The addresses that the daemon listens on.")
     local_scan_path: str | None = option(STRING, None,
-        doc="The local scan function to load.")
+        doc="The local scan function to load.",
+        no_effect="there is no local scan function")
     local_scan_timeout: int = option(TIME, 300,
-        doc="How long the local scan function may take.")
+        doc="How long the local scan function may take.",
+        no_effect="there is no local scan function")
     local_sender_retain: bool = option(BOOL, False,
         doc="Keep Sender: lines of local messages.")
     localhost_number: str | None = option(STRING, None, expanded=True,
@@ -338,27 +373,35 @@ class MainOptions:
     mua_wrapper: bool = option(BOOL, False,
         doc="Work as a client that delivers at once or fails.")
     mysql_servers: str | None = option(STRING_LIST, None,
-        doc="Servers for MySQL lookups.")
+        doc="Servers for MySQL lookups.",
+        no_effect="lookups in this database are not there yet")
     never_users: str | None = option(STRING_LIST, None, expanded=True, style="uids",
         doc="Users under which no delivery is ever run.")
     notifier_socket: str | None = option(STRING, "$spool_directory/exim_daemon_notify",
         doc="The socket on which the daemon takes notices.")
     openssl_options: str | None = option(STRING_LIST, "+no_sslv2 +no_sslv3 +single_dh_use +no_ticket +no_renegotiation",
-        doc="Options of OpenSSL to set or clear.")
+        doc="Options of OpenSSL to set or clear.",
+        no_effect="TLS is not there yet on the server's side")
     oracle_servers: str | None = option(STRING_LIST, None,
-        doc="Servers for Oracle lookups.")
+        doc="Servers for Oracle lookups.",
+        no_effect="lookups in this database are not there yet")
     panic_coredump: bool = option(BOOL, False,
-        doc="Leave a core dump after a panic.")
+        doc="Leave a core dump after a panic.",
+        no_effect="a failure leaves a traceback in the panic log instead")
     percent_hack_domains: str | None = option(DOMAIN_LIST, None, expanded=True,
         doc="Domains for which % in a local part is routed like an @.")
     perl_at_start: bool = option(BOOL, False,
-        doc="Start the Perl interpreter at once.")
+        doc="Start the Perl interpreter at once.",
+        no_effect="there is no embedded Perl")
     perl_startup: str | None = option(STRING, None,
-        doc="Perl code to run first.")
+        doc="Perl code to run first.",
+        no_effect="there is no embedded Perl")
     perl_taintmode: bool = option(BOOL, False,
-        doc="Run Perl in taint mode.")
+        doc="Run Perl in taint mode.",
+        no_effect="there is no embedded Perl")
     pgsql_servers: str | None = option(STRING_LIST, None,
-        doc="Servers for PostgreSQL lookups.")
+        doc="Servers for PostgreSQL lookups.",
+        no_effect="lookups in this database are not there yet")
     pid_file_path: str | None = option(STRING, None, expanded=True,
         doc="Where the daemon writes its process id.")
     pipelining_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
@@ -366,7 +409,8 @@ class MainOptions:
     pipelining_connect_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
         doc="Clients that may send before the banner.")
     prdr_enable: bool = option(BOOL, False,
-        doc="Offer PRDR.")
+        doc="Offer PRDR.",
+        no_effect="the extension is not there yet")
     preserve_message_logs: bool = option(BOOL, False,
         doc="Keep message logs after the message is gone.")
     primary_hostname: str | None = option(STRING, None,
@@ -378,7 +422,8 @@ class MainOptions:
     prod_requires_admin: bool = option(BOOL, True,
         doc="Restrict -M, -q and -R to admin users.")
     proxy_protocol_timeout: int = option(TIME, 3,
-        doc="How long a proxy may take to tell about its client.")
+        doc="How long a proxy may take to tell about its client.",
+        no_effect="the extension is not there yet")
     qualify_domain: str | None = option(STRING, None,
         doc="The domain added to senders without one.")
     qualify_recipient: str | None = option(STRING, None,
@@ -500,13 +545,16 @@ class MainOptions:
     smtp_return_error_details: bool = option(BOOL, False,
         doc="Tell SMTP clients the details of a refusal.")
     smtputf8_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
-        doc="Clients that are offered SMTPUTF8.")
+        doc="Clients that are offered SMTPUTF8.",
+        no_effect="the extension is not there yet")
     spamd_address: str | None = option(STRING, "127.0.0.1 783",
-        doc="Where SpamAssassin or rspamd listens.")
+        doc="Where SpamAssassin or rspamd listens.",
+        no_effect="content scanning is not there yet")
     spf_guess: str | None = option(STRING, "v=spf1 a/24 mx/24 ptr ?all",
         doc="The SPF record assumed by spf_guess.")
     spf_smtp_comment_template: str | None = option(STRING, "Please%_see%_http://www.open-spf.org/Why", expanded=True,
-        doc="Text for $spf_smtp_comment.")
+        doc="Text for $spf_smtp_comment.",
+        no_effect="SPF is not there yet")
     split_spool_directory: bool = option(BOOL, False,
         doc="Spread the spool over 62 directories.")
     spool_directory: str | None = option(STRING, None, expanded=True,
@@ -554,39 +602,55 @@ class MainOptions:
     timezone: str | None = option(STRING, None,
         doc="The time zone to work in.")
     tls_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
-        doc="Clients that are offered STARTTLS.")
+        doc="Clients that are offered STARTTLS.",
+        no_effect="TLS is not there yet on the server's side")
     tls_alpn: str | None = option(STRING_LIST, "smtp:esmtp", expanded=True,
-        doc="ALPN names that are accepted of clients.")
+        doc="ALPN names that are accepted of clients.",
+        no_effect="TLS is not there yet on the server's side")
     tls_certificate: str | None = option(STRING_LIST, None, expanded=True,
-        doc="The server's certificates.")
+        doc="The server's certificates.",
+        no_effect="TLS is not there yet on the server's side")
     tls_crl: str | None = option(STRING, None, expanded=True,
-        doc="Revoked client certificates.")
+        doc="Revoked client certificates.",
+        no_effect="TLS is not there yet on the server's side")
     tls_dh_max_bits: int = option(INT, 2236,
         doc="Largest Diffie-Hellman group that may be used.")
     tls_dhparam: str | None = option(STRING, None, expanded=True,
-        doc="The Diffie-Hellman group.")
+        doc="The Diffie-Hellman group.",
+        no_effect="TLS is not there yet on the server's side")
     tls_early_banner_hosts: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients on TLS ports that get the banner together with the end of the handshake.")
+        doc="Clients on TLS ports that get the banner together with the end of the handshake.",
+        no_effect="TLS is not there yet on the server's side")
     tls_eccurve: str | None = option(STRING_LIST, "auto", expanded=True,
-        doc="The curves or groups for key exchange.")
+        doc="The curves or groups for key exchange.",
+        no_effect="TLS is not there yet on the server's side")
     tls_ocsp_file: str | None = option(STRING, None, expanded=True,
-        doc="The OCSP answer to hand to clients.")
+        doc="The OCSP answer to hand to clients.",
+        no_effect="TLS is not there yet on the server's side")
     tls_on_connect_ports: str | None = option(STRING_LIST, None,
-        doc="Ports on which TLS starts at once.")
+        doc="Ports on which TLS starts at once.",
+        no_effect="TLS is not there yet on the server's side")
     tls_privatekey: str | None = option(STRING_LIST, None, expanded=True,
-        doc="The keys of the server's certificates.")
+        doc="The keys of the server's certificates.",
+        no_effect="TLS is not there yet on the server's side")
     tls_remember_esmtp: bool = option(BOOL, False,
-        doc="Know a client for one of ESMTP after STARTTLS.")
+        doc="Know a client for one of ESMTP after STARTTLS.",
+        no_effect="TLS is not there yet on the server's side")
     tls_require_ciphers: str | None = option(STRING, None, expanded=True,
-        doc="The ciphers that may be used.")
+        doc="The ciphers that may be used.",
+        no_effect="TLS is not there yet on the server's side")
     tls_resumption_hosts: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients that may resume TLS sessions.")
+        doc="Clients that may resume TLS sessions.",
+        no_effect="TLS is not there yet on the server's side")
     tls_try_verify_hosts: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients whose certificates are asked for and checked without consequence.")
+        doc="Clients whose certificates are asked for and checked without consequence.",
+        no_effect="TLS is not there yet on the server's side")
     tls_verify_certificates: str | None = option(STRING, "system", expanded=True,
-        doc="What client certificates are checked against.")
+        doc="What client certificates are checked against.",
+        no_effect="TLS is not there yet on the server's side")
     tls_verify_hosts: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients whose certificates must verify.")
+        doc="Clients whose certificates must verify.",
+        no_effect="TLS is not there yet on the server's side")
     trusted_groups: str | None = option(STRING_LIST, None, expanded=True, style="gids",
         doc="Groups whose members are trusted callers.")
     trusted_users: str | None = option(STRING_LIST, None, expanded=True, style="uids",
@@ -606,6 +670,7 @@ class MainOptions:
     warn_message_file: str | None = option(STRING, None, expanded=True,
         doc="A template for warnings about delays.")
     wellknown_advertise_hosts: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients that are offered WELLKNOWN.")
+        doc="Clients that are offered WELLKNOWN.",
+        no_effect="the extension is not there yet")
     write_rejectlog: bool = option(BOOL, True,
         doc="Write the reject log.")
