@@ -35,10 +35,10 @@ class DeliverRun:
     """-qi."""
     local_only: bool = False
     """-ql."""
-    smtp_queue: bool = False
-    """-odqs: remote deliveries wait for a queue run, local ones are done."""
     routing_only: bool = False
     """The first pass of -qq: route, and remember which hosts messages wait for."""
+    smtp_queue: bool = False
+    """-odqs: remote deliveries of this attempt are left for a queue run."""
     give_up: bool = False
     """-Mg: bounce what cannot be delivered."""
     continued: Any = None

@@ -246,6 +246,11 @@ class Manager:
             self._answer_take(one, record["keys"])
         elif kind == "done":
             self._finished(one, record)
+        elif kind == "deliver":
+            # A message of our own making (a bounce), submitted by a child of the worker.
+            self.submit(str(record["id"]), str(record.get("queue") or ""))
+        elif kind == "deliver":
+            self.submit(str(record["id"]), str(record.get("queue") or ""))
         elif kind == "leaving":
             self._forget(one)
         for fd in fds:
@@ -271,8 +276,9 @@ class Manager:
         self._running.discard(job.key)
         one.idle_since = self._clock.monotonic()
         self._idle.append(one)
-        flags = {k: v for k, v in job.flags.items() if k in ("queue_run", "local_only")}
-        one.next = deque(Job((job.key[0], str(i)), flags, one.idle_since) for i in record.get("waiting", ()))
+        if "waiting" in record:
+            flags = {k: v for k, v in job.flags.items() if k in ("queue_run", "local_only")}
+            one.next = deque(Job((job.key[0], str(i)), flags, one.idle_since) for i in record["waiting"])
         if self._on_done is not None:
             self._on_done(job.key[1], str(record.get("status")))
         if not self._next_for(one) and self.queue and one in self._idle:

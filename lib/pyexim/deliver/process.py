@@ -465,7 +465,7 @@ class _Delivery:
     def _with_waiting(self, status: str) -> Attempt:
         """Return the outcome, with messages that wait for a host to which a connection is open now."""
         pool, hints = self.services.pool, self.services.hints
-        if pool is None or hints is None or not len(pool):
+        if pool is None or hints is None or not len(pool) or self.run.facts.get("waiting_known"):
             return Attempt(status)
         for address in self.record.delivered:
             transport, host = address.transport, address.host_used

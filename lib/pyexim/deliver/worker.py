@@ -30,8 +30,13 @@ RUN_FLAGS: Final = ("queue_run", "force", "force_frozen", "first_only", "local_o
 
 def serve(control: socket.socket, run: DeliverRun, *, title: Callable[[str], None] | None = None) -> int:
     """Make attempts until the manager closes the socket or says "stop"; the exit code."""
+    # A bounce made here is delivered by whoever is free, not by the process that waits for it to be submitted.
+    run.services.start_delivery = lambda message_id, queue: fdpass.send(
+        control, {"type": "deliver", "id": message_id, "queue": queue})
     pool = SharedPool(control, run.services.clock)
     run.services.pool = pool
+    run.services.start_delivery = lambda message_id, queue: fdpass.send(
+        control, {"type": "deliver", "id": message_id, "queue": queue})
     worker = _Worker(control, run, pool, title)
     gc.collect()
     gc.freeze()
@@ -88,8 +93,9 @@ class _Worker:
         run.spool = self._spool(queue)
         if self.title is not None:
             self.title(f"delivering {message_id}")
-        attempt = deliver(message_id, run)
         context = self.expected.pop(message_id, None)
+        run.facts["waiting_known"] = bool(self.expected)
+        attempt = deliver(message_id, run)
         if context is not None and run.services.hints is not None:
             run.services.hints.remove_waiting(context[0], context[1], [message_id])
         if attempt.waiting:
