@@ -16,7 +16,7 @@ from pyexim.acl import run as engine
 from pyexim.acl.parser import Item, Statement, parse_acl, text_lines
 from pyexim.acl.table import BY_NAME, Row
 from pyexim.acl.where import NAMES
-from pyexim.base.errors import ConfigError
+from pyexim.base.errors import ConfigError, Place
 from pyexim.base.octets import SPACE
 from pyexim.base.taint import is_tainted
 from pyexim.config.configuration import Configuration
@@ -35,6 +35,9 @@ class CompiledStatement:
 
     verb: str
     steps: tuple[Step, ...]
+    place: Place | None = None
+    items: tuple[Item, ...] = ()
+    """As written, for -d."""
 
 
 @dataclass(slots=True)
@@ -132,7 +135,8 @@ class AclSet:
     def _compile(self, name: str, statements: list[Statement], where: str) -> CompiledAcl:
         build = Build(where, self, self._config)
         return CompiledAcl(name, tuple(
-            CompiledStatement(s.verb, tuple(_step(item, build) for item in s.items)) for s in statements))
+            CompiledStatement(s.verb, tuple(_step(item, build) for item in s.items), s.place, tuple(s.items))
+            for s in statements))
 
 
 def _step(item: Item, build: Build) -> Step:

@@ -94,8 +94,7 @@ def set_(item: Item, build: Build) -> Step:
 def delay(item: Item, build: Build) -> Step:
     """Make the step that waits.
 
-    Output is flushed first by ``scope.facts["flush"]()``; -bh does not wait but says so through
-    ``scope.facts["notice"](text)``.  Both are reception's, and may be missing.
+    Output is flushed first by ``scope.facts["flush"]()``, which reception provides; -bh does not wait.
     """
     def wait(run: AclRun, value: str) -> int:
         seconds = parse_time(value)
@@ -103,9 +102,9 @@ def delay(item: Item, build: Build) -> Step:
             return run.error(f'syntax error in argument for "delay" modifier: "{value}" is not a time value')
         scope = run.scope
         if scope.conn is not None and scope.conn.host_checking:
-            notice = scope.facts.get("notice")
-            if notice is not None:
-                notice(f"delay modifier requests {seconds}-second delay\ndelay skipped in -bh checking mode")
+            if run.trace is not None:
+                run.trace.write(0, f"delay modifier requests {seconds}-second delay")
+                run.trace.write(0, "delay skipped in -bh checking mode")
             return OK
         if seconds > 0:
             flush = scope.facts.get("flush")

@@ -19,6 +19,7 @@ from pyexim.expand.scope import Scope
 
 if TYPE_CHECKING:
     from pyexim.acl.compiler import AclSet, CompiledAcl
+    from pyexim.acl.trace import Trace
 
 IGNORED: Final = -1
 """The expansion of a condition was forced to fail: it counts as true, negated or not."""
@@ -43,7 +44,7 @@ class AclRun:
     """
 
     __slots__ = ("acls", "controls", "depth", "dropped", "endpass", "log_message", "log_msg", "message",
-                 "recipient", "reject_targets", "scope", "user_msg", "verb", "where")
+                 "recipient", "reject_targets", "scope", "trace", "user_msg", "verb", "where")
 
     def __init__(self, where: str, scope: Scope, acls: AclSet, recipient: str | None) -> None:
         self.where = where
@@ -61,13 +62,21 @@ class AclRun:
         self.user_msg = ""
         self.log_msg = ""
         self.reject_targets: frozenset[str] | None = None
+        self.trace: Trace | None = None
+        debug = scope.services.debug
+        if debug is not None and debug.selected("acl"):
+            from pyexim.acl.trace import Trace  # only under -d and -bh
+            self.trace = Trace(debug)
 
     # -- what steps use
 
     def expand(self, source: str) -> str | int:
         """Expand a step's argument; IGNORED, DEFER or ERROR (with ``log_msg``) where there is no result."""
         try:
-            return expand(source, self.scope)
+            value = expand(source, self.scope)
+            if self.trace is not None:
+                self.trace.expanded(self, value)
+            return value
         except ForcedFail:
             return IGNORED
         except ExpansionDefer as e:
@@ -109,28 +118,37 @@ def negate(step: Step) -> Step:
 
 def run_compiled(run: AclRun, acl: CompiledAcl) -> int:
     """Run an ACL to its end; OK, FAIL, FAIL_DROP, DEFER, ERROR or DISCARD, with the texts in ``run``."""
+    trace = run.trace
+    if trace is None:
+        code = _statements(run, acl, None)
+        return FAIL if code is None else code
+    trace.start(run, acl)
+    code = _statements(run, acl, trace)
+    trace.end(run, acl, code)
+    return FAIL if code is None else code
+
+
+def _statements(run: AclRun, acl: CompiledAcl, trace: Trace | None) -> int | None:
+    """Run the statements until one ends the ACL; None at the end of the last.
+
+    What the last condition had to say then stays: it is the reason of the implicit refusal.
+    """
     variables = run.scope.vars
-    debug = run.scope.services.debug
-    if debug is not None:
-        debug("acl", f'using ACL "{acl.name}"')
     for statement in acl.statements:
         run.verb = verb = statement.verb
-        run.endpass = False
+        run.endpass = run.dropped = False
         run.message = run.log_message = None
         run.user_msg = run.log_msg = ""
         variables.pop("acl_verify_message", None)
-        if debug is not None:
-            debug("acl", f'processing "{verb}"')
         code = OK
-        run.dropped = False
-        for step in statement.steps:
+        for step in statement.steps if trace is None else trace.steps(run, statement):
             code = step(run)
             if code > OK:
                 break
         if code < OK:
             code = OK
-        if debug is not None:
-            debug("acl", f'{verb}: condition test {_RESULT_WORDS[code]} in ACL "{acl.name}"')
+        if trace is not None:
+            trace.tested(run, verb, code, acl)
         if code in (DEFER, ERROR):
             if verb == "warn" and code == DEFER:
                 _warn_skipped(run)
@@ -145,14 +163,7 @@ def run_compiled(run: AclRun, acl: CompiledAcl) -> int:
         result = _decide(run, verb, code)
         if result is not None:
             return result
-    # What the last condition had to say stays: it is the reason of the implicit refusal.
-    if debug is not None:
-        debug("acl", f'end of ACL "{acl.name}": implicit DENY')
-    return FAIL
-
-
-_RESULT_WORDS: Final = {OK: "succeeded", FAIL: "failed", FAIL_DROP: "failed", DEFER: "deferred", ERROR: "error",
-                        DISCARD: "discard"}
+    return None
 
 
 def _decide(run: AclRun, verb: str, code: int) -> int | None:
@@ -165,6 +176,8 @@ def _decide(run: AclRun, verb: str, code: int) -> int | None:
                 apply_texts(run)
             return OK if verb == "accept" else DISCARD
         if run.endpass:
+            if run.trace is not None:
+                run.trace.write(run.depth, f"{verb}: endpass encountered - denying access")
             apply_texts(run)
             return code
         return None
