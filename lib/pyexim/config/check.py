@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pyexim.base.errors import ConfigError, ExpansionError, Place
+from pyexim.base.errors import ConfigError, Place
 from pyexim.base.octets import SPACE
 from pyexim.config.configuration import Configuration, Instance
 from pyexim.config.load import compile_for
 from pyexim.config.macros import word_end
 from pyexim.config.option import Kind, declared
 from pyexim.config.reader import read_configuration
-from pyexim.config.table import COMPILE_HOOKS, PARSE_EXPANSION, resolve
+from pyexim.config.table import COMPILE_HOOKS, FIND_MISTAKE, resolve
 from pyexim.config.values import split_items
 
 _ENOUGH: Final = 500
@@ -178,7 +178,7 @@ def _without_effect(config: Configuration) -> list[Fault]:
 
 def _expansion_faults(config: Configuration) -> list[Fault]:
     """Report strings that will be expanded and cannot be parsed."""
-    parse = resolve(PARSE_EXPANSION)
+    find_mistake = resolve(FIND_MISTAKE)
     faults = []
     strings = [(value, f'{whose} "{name}"', place) for name, info, place, value, whose in _settings(config)
                if info.expanded and isinstance(value, str)]
@@ -187,10 +187,9 @@ def _expansion_faults(config: Configuration) -> list[Fault]:
     for text, what, place in strings:
         if "$" not in text:
             continue
-        try:
-            parse(text)
-        except ExpansionError as e:
-            faults.append(Fault(f"{what} cannot be expanded: {e.text}", place, warning=True))
+        mistake = find_mistake(text)
+        if mistake is not None:
+            faults.append(Fault(f"{what} cannot be expanded: {mistake}", place, warning=True))
     return faults
 
 

@@ -31,7 +31,7 @@ COMPILE_HOOKS: Final = {
 """Called by ``config.load`` with the configuration, in this order: a router may name a transport."""
 
 EXPAND: Final = "pyexim.expand.engine:expand"
-PARSE_EXPANSION: Final = "pyexim.expand.engine:compiled"
+FIND_MISTAKE: Final = "pyexim.expand.mistakes:find_mistake"
 SCOPE: Final = "pyexim.expand.scope:Scope"
 SERVICES: Final = "pyexim.expand.scope:Services"
 
