@@ -9,13 +9,11 @@ import os
 from collections.abc import Callable
 from typing import Any, Final
 
+from pyexim import EXIM_VERSION
 from pyexim.base.errors import ConfigError, ExpansionError, Place
 from pyexim.config.configuration import Configuration
 from pyexim.config.main_options import MainOptions
 from pyexim.log import selectors
-
-VERSION: Final = "4.99"
-"""The version of Exim whose behaviour this is: exim_version, $version_number."""
 
 _FACILITIES: Final = frozenset({
     "auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "syslog", "user", "uucp",
@@ -52,7 +50,7 @@ def finish(config: Configuration, settings: Any, expand: Callable[[str], str],
     if main.exim_path is None:
         main.exim_path = settings.PROGRAM
     if main.exim_version is None:
-        main.exim_version = VERSION
+        main.exim_version = EXIM_VERSION
     if main.local_interfaces is None:
         main.local_interfaces = "<; ::0 ; 0.0.0.0"
     main.remote_max_parallel = max(main.remote_max_parallel, 1)

@@ -10,15 +10,20 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
+ROUTERS: Final = "router"
+TRANSPORTS: Final = "transport"
+AUTHENTICATORS: Final = "authenticator"
+"""The kinds of driver."""
+
 DRIVER_TABLES: Final = {
-    "router": "pyexim.routers.table:DRIVERS",
-    "transport": "pyexim.transports.table:DRIVERS",
-    "authenticator": "pyexim.auth.table:DRIVERS",
+    ROUTERS: "pyexim.routers.table:DRIVERS",
+    TRANSPORTS: "pyexim.transports.table:DRIVERS",
+    AUTHENTICATORS: "pyexim.auth.table:DRIVERS",
 }
 GENERIC_OPTIONS: Final = {
-    "router": "pyexim.routers.options:RouterOptions",
-    "transport": "pyexim.transports.options:TransportOptions",
-    "authenticator": "pyexim.auth.options:AuthenticatorOptions",
+    ROUTERS: "pyexim.routers.options:RouterOptions",
+    TRANSPORTS: "pyexim.transports.options:TransportOptions",
+    AUTHENTICATORS: "pyexim.auth.options:AuthenticatorOptions",
 }
 COMPILE_HOOKS: Final = {
     "transports": "pyexim.transports.table:instantiate",
@@ -78,7 +83,7 @@ NAMES: Final = {
     "expansion operators": "pyexim.expand.table:OPERATORS",
     "expansion conditions": "pyexim.expand.table:CONDITIONS",
     "expansion variables": "pyexim.expand.variables_table:VARIABLES",
-    "lookups": "pyexim.lookup.table:DRIVERS",
+    "lookups": "pyexim.lookup.table:available",
 }
 """Where the names for the builtin macros are."""
 
@@ -90,6 +95,8 @@ def names_of(what: str) -> list[str]:
     if find_spec(module) is None:
         return []
     table = resolve(reference)
+    if what == "lookups":
+        return list(table(find_spec))
     if what.startswith("acl "):
         return [row.name for row in table if row.modifier is (what == "acl modifiers")]
     return list(table)
