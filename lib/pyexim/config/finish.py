@@ -53,6 +53,13 @@ def finish(config: Configuration, settings: Any, expand: Callable[[str], str],
         main.exim_version = EXIM_VERSION
     if main.local_interfaces is None:
         main.local_interfaces = "<; ::0 ; 0.0.0.0"
+    # Older names of the same settings.
+    if main.return_size_limit is not None:
+        main.bounce_return_size_limit = main.return_size_limit
+    if main.daemon_smtp_port is not None:
+        main.daemon_smtp_ports = main.daemon_smtp_port
+    main.return_size_limit = main.bounce_return_size_limit
+    main.daemon_smtp_port = main.daemon_smtp_ports
     main.remote_max_parallel = max(main.remote_max_parallel, 1)
     _expand_paths(config, expand, fault)
     if main.process_log_path is None:

@@ -85,7 +85,7 @@ class _Show:
         if arg.startswith("+"):
             return self.named_list(arg[1:])
         found = declared(type(self.config.main)).get(arg)
-        if found is None or (found[1].style == "hidden" and arg not in self.config.set_places):
+        if found is None:
             self.lines.append(f"{arg} is not a known option")
             return 1
         self.option(arg, found, self.config.main, arg in self.config.hidden)
@@ -227,7 +227,7 @@ def format_value(info: OptionInfo, value: Any) -> str | None:
         return format_fixed(value)
     if info.kind is Kind.OCTAL:
         return format_octal(value)
-    if info.style == "K":
+    if info.style in ("K", "hidden"):
         return format_int_k(value)
     return format_size(value) if info.style == "kib" else str(value)
 
