@@ -1,44 +1,34 @@
 """The entrance to list matching.
 
 Every function takes the source text of a list as the configuration has it; it is expanded (unless it
-has nothing to expand), split and compiled once per text, and kept.  A forced failure of the
-expansion means "not in the list", another failure is a Match with ``deferred``.
+has nothing to expand), split and compiled once per text, and kept with the configuration.  A forced
+failure of the expansion means "not in the list", another failure is a Match with ``deferred``.
+
+Spec: chapter "Domain, host, address, and local part lists".
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from pyexim.expand.lists import split_list as _split
 from pyexim.expand.scope import Scope
+from pyexim.match.addresses import match_addresses
+from pyexim.match.hosts import HostSubject, match_hosts
+from pyexim.match.items import Match
+from pyexim.match.names import match_names
 from pyexim.model.connection import Connection
 
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """What a list said.
-
-    ``found`` is the answer; with ``deferred`` there is none, and ``error`` says why.  ``value`` is
-    the data of the match ($domain_data and so on; untainted), None where nothing matched.  It is
-    true in a boolean context when found.
-    """
-
-    found: bool
-    value: str | None = None
-    deferred: bool = False
-    error: str = ""
-
-    def __bool__(self) -> bool:
-        return self.found
+__all__ = ["Match", "match_address", "match_domain", "match_host", "match_host_address", "match_local_part",
+           "match_string", "split_list"]
 
 
 def match_domain(domain: str, source: str, scope: Scope) -> Match:
     """Match a domain against a domain list.  Sets numeric variables in ``scope.vars`` as the spec says."""
-    raise NotImplementedError
+    return match_names(domain, source, scope, "domain", False)
 
 
 def match_local_part(local_part: str, source: str, scope: Scope, *, caseful: bool = False) -> Match:
     """Match a local part against a local part list."""
-    raise NotImplementedError
+    return match_names(local_part, source, scope, "localpart", caseful)
 
 
 def match_address(address: str, source: str, scope: Scope, *, caseful: bool = False) -> Match:
@@ -47,7 +37,7 @@ def match_address(address: str, source: str, scope: Scope, *, caseful: bool = Fa
     The domain is matched without regard to case; the local part likewise unless ``caseful`` or the
     list says +caseful.
     """
-    raise NotImplementedError
+    return match_addresses(address, source, scope, caseful)
 
 
 def match_host(conn: Connection, source: str, scope: Scope, *, name: str = "host") -> Match:
@@ -55,20 +45,20 @@ def match_host(conn: Connection, source: str, scope: Scope, *, name: str = "host
 
     A connection without address matches only an empty item.  ``name`` is the option, for log texts.
     """
-    raise NotImplementedError
+    return match_hosts(HostSubject(conn.sender_host_address, None, conn), source, scope, name)
 
 
 def match_host_address(host_name: str | None, address: str, source: str, scope: Scope, *,
                        name: str = "host") -> Match:
     """Match a host that is not the connected client (hosts_avoid_tls and the like)."""
-    raise NotImplementedError
+    return match_hosts(HostSubject(address, host_name or None), source, scope, name)
 
 
 def match_string(subject: str, source: str, scope: Scope, *, caseful: bool = True) -> Match:
     """Match a string against a plain string list, patterns as in local part lists."""
-    raise NotImplementedError
+    return match_names(subject, source, scope, "string", caseful)
 
 
 def split_list(text: str, separator: str = ":") -> list[str]:
     """Split an expanded list into its items: changed separators ("<;"), doubling, trimming."""
-    raise NotImplementedError
+    return _split(text, separator)
