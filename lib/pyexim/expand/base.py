@@ -106,7 +106,7 @@ def join(parts: list[Part]) -> Part:
                 if value.__class__ is Tainted:
                     tainted = True
                 out.append(value)
-        text = "".join(out)  # type: ignore[arg-type]
+        text = "".join(out)
         return Tainted(text) if tainted else text
 
     return sequence

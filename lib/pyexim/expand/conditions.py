@@ -165,7 +165,7 @@ def _all(tests: list[Test]) -> Test:
     conditions = tuple(tests)
 
     def every(scope: Scope) -> bool:
-        for test in conditions:
+        for test in conditions:  # noqa: SIM110 - a generator would put a C frame between nested conditions
             if not test(scope):
                 return False
         return True
@@ -180,7 +180,7 @@ def _any(tests: list[Test]) -> Test:
     conditions = tuple(tests)
 
     def some(scope: Scope) -> bool:
-        for test in conditions:
+        for test in conditions:  # noqa: SIM110 - as above
             if test(scope):
                 return True
         return False

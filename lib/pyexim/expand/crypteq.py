@@ -58,7 +58,7 @@ def _library_crypt() -> Callable[[bytes, bytes], bytes | None] | None:
             continue
         function.restype = ctypes.c_char_p
         function.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
-        return function  # type: ignore[no-any-return]
+        return function
     return None
 
 

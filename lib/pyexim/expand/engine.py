@@ -46,13 +46,13 @@ def expand(source: str, scope: Scope) -> str:
     if part is None:
         part = compiled(source)
     if part.__class__ is str:
-        return part  # type: ignore[return-value]
-    debug = scope.services.debug
-    if debug is not None and debug.selected("expand"):
-        from pyexim.expand.trace import expand_traced  # only under -d
+        return part
+    if scope.services.debug is not None:
+        from pyexim.expand.trace import expand_traced, wanted  # only under -d
 
-        return expand_traced(source, scope)
-    return part(scope)  # type: ignore[operator, no-any-return]
+        if wanted(scope):
+            return expand_traced(source, scope)
+    return part(scope)  # type: ignore[operator]
 
 
 def refuse_tainted(source: str, scope: Scope) -> NoReturn:

@@ -44,7 +44,7 @@ def text_hash(text: str, length: int, letters: int = 26) -> str:
 
 def numeric_hash(text: str, first: int, second: int | None = None) -> str:
     """Return the weighted sum of the octets as one number below ``first``, or two with a slash between."""
-    if first <= 0 or second is not None and second <= 0:
+    if first <= 0 or (second is not None and second <= 0):
         raise ExpansionError("nhash divisor must be greater than zero")
     data = to_bytes(text)
     total = sum(sum(data[i::29]) * weight for i, weight in enumerate(_WEIGHTS))

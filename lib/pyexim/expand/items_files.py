@@ -196,7 +196,7 @@ def split_command(text: str) -> list[str]:
 
 
 def _double_quoted(text: str, at: int) -> tuple[str, int]:
-    out = []
+    out: list[str] = []
     while at < len(text):
         c = text[at]
         if c == '"':
@@ -219,7 +219,7 @@ def _expanded_words(command: str) -> Callable[[Scope], list[str]]:
     sources = split_command(command)
 
     def words(scope: Scope) -> list[str]:
-        out = []
+        out: list[str] = []
         for source in sources:
             try:
                 out.append(engine.expand(source, scope))
@@ -291,7 +291,7 @@ def _collect(reading: int, pid: int, scope: Scope) -> bytes:
     deadline = clock.monotonic() + RUN_TIMEOUT
     poll = select.poll()
     poll.register(reading, select.POLLIN)
-    pieces = []
+    pieces: list[bytes] = []
     size = 0
     while True:
         left = deadline - clock.monotonic()

@@ -36,10 +36,8 @@ def parse_extract(parser: Parser, name: str) -> Part:
             parser.pos += len(word)
             return _parse_json(parser, name, word == "jsons")
     key = parser.argument("missing '{' for arg 1 of extract")
-    if isinstance(key, str):
-        numeric: bool | None = _is_number(key)
-    else:
-        numeric = None
+    word: str | None = key if isinstance(key, str) else getattr(key, "literal", None)
+    numeric = None if word is None else _is_number(word)
     second = parser.argument("missing '{' for arg 2 of extract")
     parser.space()
     if numeric is None:
@@ -47,8 +45,8 @@ def parse_extract(parser: Parser, name: str) -> Part:
     if numeric:
         third = as_callable(parser.argument("missing '{' for arg 3 of extract"))
         yes, no = choose(name, parser.choice(name), value_part)
-        separators = as_callable(second)
-        number = int(str(key).strip(SPACE)[:12])
+        separators = as_callable(_after(key, second))
+        number = int((word or "0").strip(SPACE)[:12])
 
         def by_number(scope: Scope) -> str:
             chars = separators(scope)
@@ -56,14 +54,27 @@ def parse_extract(parser: Parser, name: str) -> Part:
 
         return by_number
     yes, no = choose(name, parser.choice(name), value_part)
-    data = as_callable(second)
-    word = str(key).strip(SPACE)
-    if not word:
+    data = as_callable(_after(key, second))
+    name_wanted = (word or "").strip(SPACE)
+    if not name_wanted:
         def empty(scope: Scope) -> str:
             raise ExpansionError('first argument of "extract" must not be empty')
 
         return empty
-    return lambda scope: with_value(scope, field_by_key(data(scope), word), yes, no)
+    return lambda scope: with_value(scope, field_by_key(data(scope), name_wanted), yes, no)
+
+
+def _after(first: Part, second: Part) -> Part:
+    """Return the second part; the first one is evaluated before where that leaves a trace."""
+    if isinstance(first, str):
+        return second
+    before, value = first, as_callable(second)
+
+    def both(scope: Scope) -> str:
+        before(scope)
+        return value(scope)
+
+    return both
 
 
 def _is_number(key: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -122,10 +123,8 @@ def _ask(scope: Scope, name: str, request: str, options: _Options) -> str:
             except OSError as e:
                 raise _Failed(f"request write to socket failed: {_reason(e)}") from None
         if options.shutdown and not options.tls:
-            try:
+            with suppress(OSError):  # the server may have gone already; what it sent is still read
                 sock.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass  # the server has gone already; what it sent is still read
         return _read(sock, deadline, scope)
     finally:
         sock.close()

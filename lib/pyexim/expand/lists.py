@@ -51,9 +51,7 @@ def split_with_separator(text: str, default: str = ":") -> tuple[str, list[str]]
 def _split(rest: str, sep: str) -> list[str]:
     if not rest:
         return []
-    if sep in _CONTROL:
-        pieces = rest.split(sep)
-    elif sep + sep not in rest:
+    if sep in _CONTROL or sep + sep not in rest:
         pieces = rest.split(sep)
     else:
         pieces = _split_doubled(rest, sep)

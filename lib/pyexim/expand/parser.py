@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import SPACE
@@ -33,6 +33,9 @@ from pyexim.expand.base import (
     save_numeric,
 )
 from pyexim.expand.scope import Scope
+
+if TYPE_CHECKING:
+    from pyexim.expand.trace import Tracer
 
 _OUTER: Final = re.compile(r"[$\\]")
 _INNER: Final = re.compile(r"[$\\}]")
@@ -71,13 +74,13 @@ def deep_stack() -> Iterator[None]:
 class Parser:
     """Reads one source string.
 
-    ``trace`` is a function that wraps each string that Exim would show with -d+expand (its evaluation, its
-    source text), or None.  ``effects`` collects what the conditions being read may set: "numeric", "value".
+    ``trace`` is told of every piece when the steps are to be shown, or None.  ``effects`` collects what the
+    conditions being read may set: "numeric", "value".
     """
 
     __slots__ = ("depth", "effects", "malformed_header", "max_depth", "n", "pos", "src", "trace")
 
-    def __init__(self, source: str, trace: Callable[[Part, str], Part] | None = None) -> None:
+    def __init__(self, source: str, trace: Tracer | None = None) -> None:
         self.src = source
         self.n = len(source)
         self.pos = 0
@@ -92,13 +95,17 @@ class Parser:
     def whole(self) -> Part:
         """Read the outermost string; a mistake in it is raised when the evaluation comes to it."""
         parts: list[Part] = []
-        start = self.pos
+        trace = self.trace
+        if trace is not None:
+            trace.begin("string", self.pos)
         try:
             self._read(parts, _OUTER)
         except Fault as fault:
             parts.append(_raiser(fault.text))
+            if trace is not None:
+                del trace.stack[1:]
         part = join(parts)
-        return self.trace(part, self.src[start:self.pos]) if self.trace is not None else part
+        return trace.end_string(part, self.n) if trace is not None else part
 
     def nested(self) -> Part:
         """Read a string up to its closing brace, which is consumed; the opening one has been."""
@@ -108,15 +115,16 @@ class Parser:
             if self.depth > MAX_DEPTH:
                 raise Fault("expansion is nested too deeply")
         parts: list[Part] = []
-        start = self.pos
+        trace = self.trace
+        if trace is not None:
+            trace.begin("string", self.pos)
         self._read(parts, _INNER)
         if self.pos >= self.n:
             raise Fault("missing } at end of string" + self._header_note())
-        source = self.src[start:self.pos] if self.trace is not None else ""
         self.pos += 1
         self.depth -= 1
         part = join(parts)
-        return self.trace(part, source) if self.trace is not None else part
+        return trace.end_string(part, self.pos - 1) if trace is not None else part
 
     def raw(self) -> str:
         """Read a string in which a dollar is an ordinary character, up to its closing brace, consumed."""
@@ -131,21 +139,28 @@ class Parser:
         """Read up to the end of the string, or up to an unconsumed closing brace if that is special."""
         src = self.src
         search = special.search
+        trace = self.trace
         while True:
             found = search(src, self.pos)
-            if found is None:
-                parts.append(src[self.pos:])
-                self.pos = self.n
-                return
-            at = found.start()
+            at = self.n if found is None else found.start()
             if at > self.pos:
                 parts.append(src[self.pos:at])
+                if trace is not None:
+                    trace.literal(self.pos, at, "text")
             self.pos = at
+            if found is None:
+                return
             c = src[at]
             if c == "$":
+                if trace is not None:
+                    trace.begin("item", at)
                 parts.append(self._dollar())
+                if trace is not None:
+                    trace.end_item(self.pos)
             elif c == "\\":
                 parts.append(self._backslash())
+                if trace is not None:
+                    trace.literal(at, self.pos, "protected" if src.startswith("\\N", at) else "backslashed")
             else:
                 return
 
@@ -381,13 +396,18 @@ class Parser:
         """Read a condition."""
         negated = False
         self.space()
+        trace = self.trace
+        if trace is not None:
+            trace.begin("condition", self.pos)
         while self.accept("!"):
             negated = not negated
             self.space()
-        test = self._condition()
+        positive = test = self._condition()
         if negated:
-            return lambda scope: not test(scope)
-        return test
+            def test(scope: Scope) -> bool:
+                return not positive(scope)
+
+        return trace.end_condition(test, self.pos) if trace is not None else test
 
     def condition_name(self) -> str:
         """Read the name of a condition, a word or a comparison."""
@@ -410,7 +430,7 @@ class Parser:
             parse: Callable[[Parser, str], Test] = table.load(row.function)
             return parse(self, name)
         first = self.argument(f'missing {{ after "{name}"')
-        if row.count == 1:
+        if row.strings == 1:
             one: Callable[[Scope, str], bool] = table.load(row.function)
             if isinstance(first, str):
                 text = first
@@ -447,7 +467,7 @@ def _raiser(text: str) -> Evaluate:
     return fail
 
 
-def compile_source(source: str, trace: Callable[[Part, str], Part] | None = None) -> Part:
+def compile_source(source: str, trace: Tracer | None = None) -> Part:
     """Return the part for a source string; never raises: a mistake is raised on evaluation."""
     parser = Parser(source, trace)
     if source.count("{") < DEEP:

@@ -34,7 +34,8 @@ class Condition(NamedTuple):
     """A condition of ${if."""
 
     function: str
-    count: int = 1
+    strings: int = 1
+    """How many strings follow its name."""
     parse: bool = False
     effects: tuple[str, ...] = ()
     raw_second: bool = False

@@ -1,0 +1,197 @@
+"""Expansion with its steps shown, as -d+expand shows them: a tree of strings, items and conditions.
+
+Strings are compiled anew with functions around each piece that note what they yield; the notes are written
+in the order in which the pieces stand in the source, those that were skipped among them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim.base.taint import is_tainted
+from pyexim.expand.base import Part, Test, as_callable
+from pyexim.expand.scope import Scope
+
+if TYPE_CHECKING:
+    from pyexim.expand.base import Evaluate
+
+_KEY: Final = "expand_trace"
+
+
+class Node:
+    """A string or condition that was read: where it stands, and what stands in it."""
+
+    __slots__ = ("children", "end", "kind", "start")
+
+    def __init__(self, kind: str, start: int) -> None:
+        self.kind = kind
+        self.start = start
+        self.end = start
+        self.children: list[Node | tuple[str, int, int]] = []
+
+
+class Tracer:
+    """What the parser tells of its progress; makes the functions that note."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.stack: list[Node] = []
+
+    def begin(self, kind: str, start: int) -> None:
+        """A string, item or condition begins."""
+        self.stack.append(Node(kind, start))
+
+    def literal(self, start: int, end: int, kind: str) -> None:
+        """Ordinary text, or what a backslash made."""
+        if self.stack and start < end:
+            self.stack[-1].children.append((kind, start, end))
+
+    def end_item(self, end: int) -> None:
+        """An item ends."""
+        node = self.stack.pop()
+        node.end = end
+        self.stack[-1].children.append(node)
+
+    def end_string(self, part: Part, end: int) -> Part:
+        """A string ends; return what evaluates it and notes that."""
+        node = self.stack.pop()
+        node.end = end
+        if self.stack:
+            self.stack[-1].children.append(node)
+        return TracedString(part, node, self.source)
+
+    def end_condition(self, test: Test, end: int) -> Test:
+        """A condition ends."""
+        node = self.stack.pop()
+        node.end = end
+        self.stack[-1].children.append(node)
+
+        def noted(scope: Scope) -> bool:
+            result = test(scope)
+            _results(scope)[id(node)] = result
+            return result
+
+        return noted
+
+
+class TracedString:
+    """A string that notes what it yields; ``literal`` is its text where it has nothing to expand."""
+
+    __slots__ = ("call", "literal", "node", "source")
+
+    def __init__(self, part: Part, node: Node, source: str) -> None:
+        self.literal = part if isinstance(part, str) else None
+        self.call = as_callable(part)
+        self.node = node
+        self.source = source
+
+    def __call__(self, scope: Scope) -> str:
+        return _evaluate(scope, self.source, self.node, self.call)
+
+
+def _results(scope: Scope) -> dict[int, Any]:
+    found: dict[int, Any] = scope.facts[_KEY]
+    return found
+
+
+def _evaluate(scope: Scope, source: str, node: Node, call: Evaluate) -> str:
+    """Evaluate a string; when it is the outermost one, write the tree."""
+    results = scope.facts.get(_KEY)
+    outermost = results is None
+    if results is None:
+        results = scope.facts[_KEY] = {}
+    try:
+        value = call(scope)
+        results[id(node)] = value
+        return value
+    except ExpansionError as e:
+        results[id(node)] = e
+        raise
+    finally:
+        if outermost:
+            del scope.facts[_KEY]
+            lines: list[str] = []
+            _show(source, node, results, 1, lines)
+            debug = scope.services.debug
+            for line in lines:
+                debug("expand", line)
+
+
+def _show(source: str, node: Node, results: dict[int, Any], level: int, out: list[str]) -> None:
+    """Write the lines of a string and of what stands in it."""
+    indent = " " * level
+    value = results.get(id(node))
+    skipped = value is None
+    word = "───scanning" if skipped else "considering"
+    out.append(f"{indent}╭{word}: {source[node.start:]}")
+    for child in node.children:
+        if isinstance(child, tuple):
+            kind, start, position = child
+            out.append(_literal(indent, kind, source[start:position]))
+        else:
+            _show_item(source, child, results, level, out)
+            position = child.end
+        if isinstance(value, ExpansionError) and not isinstance(child, tuple) and child is node.children[-1]:
+            break
+        if position < len(source):
+            out.append(f"{indent}├{word}: {source[position:]}")
+    text = source[node.start:node.end]
+    if isinstance(value, ExpansionError):
+        out.append(f"{indent}├failed to expand: {text}")
+        end = "├" if isinstance(value, ForcedFail) else "╰"
+        out.append(f"{indent}{end}───error message: {value.text}")
+        if isinstance(value, ForcedFail):
+            out.append(f"{indent}╰failure was forced")
+        return
+    out.append(f"{indent}├──expanding: {text}")
+    if value is None:
+        out.append(f"{indent}├─────result: {_literals(source, node)}")
+        out.append(f"{indent}╰───skipping: result is not used")
+        return
+    if is_tainted(value):
+        out.append(f"{indent}├─────result: {value}")
+        out.append(f"{indent}╰──(tainted)")
+    else:
+        out.append(f"{indent}╰─────result: {value}")
+
+
+def _literals(source: str, node: Node) -> str:
+    return "".join(source[c[1]:c[2]] for c in node.children if isinstance(c, tuple))
+
+
+def _literal(indent: str, kind: str, text: str) -> str:
+    if kind == "text":
+        return f"{indent}├───────text: {text}"
+    if kind == "protected":
+        return f"{indent}├──protected: {text[2:].removesuffix(chr(92) + 'N')}"
+    return f"{indent}├backslashed: '{text}'"
+
+
+def _show_item(source: str, node: Node, results: dict[int, Any], level: int, out: list[str],
+               inner: bool = False) -> None:
+    """Write the lines of an item or condition: of the strings in it, then its own (not of conditions within)."""
+    indent = " " * level
+    for child in node.children:
+        if isinstance(child, tuple):
+            continue
+        if child.kind == "string":
+            _show(source, child, results, level + 1, out)
+        else:
+            _show_item(source, child, results, level, out, inner=node.kind == "condition")
+    if not inner and node.kind == "condition" and id(node) in results:
+        out.append(f"{indent}├──condition: {source[node.start:node.end]}")
+        out.append(f"{indent}├─────result: {'true' if results[id(node)] else 'false'}")
+
+
+def wanted(scope: Scope) -> bool:
+    """Tell whether -d+expand is in force."""
+    selected = getattr(scope.services.debug, "selected", None)
+    return selected is not None and bool(selected("expand"))
+
+
+def expand_traced(source: str, scope: Scope) -> str:
+    """Expand a string and write its steps."""
+    from pyexim.expand.parser import compile_source
+
+    return as_callable(compile_source(source, Tracer(source)))(scope)
