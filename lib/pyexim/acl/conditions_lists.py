@@ -21,7 +21,8 @@ def _outcome(run: AclRun, match: Match) -> int:
     if match.found:
         return OK
     if match.deferred:
-        run.log_msg = match.error
+        # Exim reports the trouble where it happens, and the rejection then has no text of its own.
+        run.scope.services.log.panic(match.error)
         return DEFER
     return FAIL
 

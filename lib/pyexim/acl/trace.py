@@ -36,7 +36,8 @@ class Trace:
         where = f" ({place.file} {place.line})" if place is not None else ""
         self.write(run.depth, f'processing "{statement.verb}"{where}')
         for item, step in zip(statement.items, statement.steps):
-            self.write(run.depth, self._item(item))
+            if item.name != "endpass":
+                self.write(run.depth, self._item(item))
             yield step
 
     def _item(self, item: Item) -> str:
@@ -47,7 +48,7 @@ class Trace:
         name = f"{item.name} acl_{item.variable}" if item.variable else item.name
         text = f"check {'!' if item.negated else ''}{name}"
         self._indent = len(text)
-        return text if item.name == "endpass" else f"{text} = {item.argument}"
+        return f"{text} = {item.argument}"
 
     def expanded(self, run: AclRun, value: str) -> None:
         """Tell what an argument has become."""

@@ -11,7 +11,7 @@ from typing import Final
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import is_digits
 from pyexim.base.taint import Tainted, like
-from pyexim.expand.engine import expand
+from pyexim.expand.engine import expand, is_literal
 from pyexim.expand.regex import RegexLimit, compile_or_error
 from pyexim.expand.scope import Scope
 from pyexim.mailfmt.address import ParsedAddress, items, parse_address
@@ -100,13 +100,16 @@ def _log_main(scope: Scope, text: str) -> None:
 def _once(rule: Rule, address: str, where: str, scope: Scope) -> tuple[str, str | None] | bool | None:
     """Apply one rule once: (new address, new item); None: it does not match; True: rewriting ends
     altogether; False: this rule gives up by a forced failure."""
-    if not match_address(address, _SEPARATOR + rule.pattern, scope, caseful=True):
+    match = match_address(address, _SEPARATOR + rule.pattern, scope, caseful=True)
+    if not match.found:
+        if match.deferred:
+            scope.services.log.panic(match.error.replace(_SEPARATOR, ""))
         return None
     if rule.replacement == "*":
         return True
     variables = scope.vars
-    variables["0"] = address
     local_part, _, domain = address.rpartition("@")
+    _set_wild(rule.pattern, address, local_part, domain, scope)
     variables["local_part"], variables["domain"] = like(local_part, address), like(domain, address)
     try:
         new = expand(rule.replacement, scope)
@@ -131,6 +134,38 @@ def _once(rule: Rule, address: str, where: str, scope: Scope) -> tuple[str, str 
     if rule.whole and where in HEADERS:
         return result, _encode_item(new, parse(new, scope), scope)
     return result, None
+
+
+def _set_wild(pattern: str, address: str, local_part: str, domain: str, scope: Scope) -> None:
+    """Set $0 to the address and, unless a regular expression has, $1... to what asterisks and partial lookups matched.
+
+    The local part's asterisk comes first; what a lookup of the domain has set moves behind it.
+    """
+    variables = scope.vars
+    if not is_literal(pattern):
+        try:
+            pattern = expand(pattern, scope)
+        except ExpansionError:
+            return
+    if pattern.startswith("^"):
+        variables["0"] = address
+        return
+    from_lookup = [variables[n] for n in ("1", "2") if n in variables]
+    for name in [n for n in variables if is_digits(n)]:
+        del variables[name]
+    variables["0"] = address
+    if pattern.startswith("@@") or "@" not in pattern:
+        return
+    wanted_local, _, wanted_domain = pattern.rpartition("@")
+    values: list[str] = []
+    if wanted_local.startswith("*"):
+        values.append(local_part[:len(local_part) - len(wanted_local) + 1])
+    if wanted_domain.startswith("*") and not wanted_domain.startswith("*@"):
+        values.append(domain[:len(domain) - len(wanted_domain) + 1])
+    elif wanted_domain.startswith("partial"):
+        values += from_lookup
+    for number, value in enumerate(values, 1):
+        variables[str(number)] = like(value, address)
 
 
 def _encode_item(item: str, parsed: ParsedAddress, scope: Scope) -> str:
