@@ -79,9 +79,10 @@ class LineReader:
             self.line += 1
             text = raw.strip(SPACE)
             if not text:
-                if continuing:
-                    # An empty line ends a continued one.
-                    return joined.rstrip(SPACE)
+                # An empty line ends a continued one.
+                if continuing and (joined := joined.rstrip(SPACE)):
+                    return joined
+                continuing = False
                 continue
             if text[0] == "#":
                 continue
@@ -92,8 +93,9 @@ class LineReader:
                     replaced = True
                     text = new.strip(SPACE)
                     if not text:
-                        if continuing:
-                            return joined.rstrip(SPACE)
+                        if continuing and (joined := joined.rstrip(SPACE)):
+                            return joined
+                        continuing = False
                         continue
                     if text[0] == "#":
                         continue
@@ -114,7 +116,7 @@ class LineReader:
 
     def _directive(self, text: str, replaced: bool) -> bool:
         """Obey .include, .ifdef and so on; False where the line is none of these."""
-        word = text.split(None, 1)[0] if text.isascii() else text
+        word = text.partition(" ")[0].partition("\t")[0]
         condition = _CONDITIONS.get(word)
         if condition is not None:
             self._condition(condition, replaced)

@@ -74,6 +74,10 @@ def test_conditions() -> None:
     assert read("X=\n" + nested).main.qualify_domain == "in"
 
 
+def test_comments_behind_else_and_endif() -> None:
+    assert read(".ifdef\tX \xfc\nfoo\n.else\t\xfcber\nqueue_only\n.endif \xe9\n").main.queue_only
+
+
 def test_missing_endif_names_the_ifdef() -> None:
     assert message("queue_only\n.ifdef X\nfoo\n\n") == (
         "Exim configuration error in line 2 of /conf:\n  Unexpected end of configuration file: .endif missing")
