@@ -39,6 +39,8 @@ class ReceiveRun:
     """-odqs."""
     synchronous: bool = False
     """-odi, -odf: start_delivery returns after the attempt."""
+    delivery_requested: bool = False
+    """-odb, -odi, -odf or -odqs was given: with queue_only_override it stands above queue_only and its relatives."""
     accept_queue_only: bool = False
     reason_to_queue: str = ""
 
@@ -68,19 +70,27 @@ def serve_socket(fd: int, conn: Connection, run: ReceiveRun) -> None:
 
     Closes ``fd``.  Never raises: what cannot be handled is logged to the panic log and answered 421.
     """
-    raise NotImplementedError
+    from pyexim.receive.serve import socket_session
+
+    socket_session(fd, conn, run)
 
 
 def serve_stdio(read_fd: int, write_fd: int, conn: Connection, run: ReceiveRun) -> int:
     """Serve an SMTP session on standard input and output (-bs, -bh); the exit code."""
-    raise NotImplementedError
+    from pyexim.receive.serve import stdio_session
+
+    return stdio_session(read_fd, write_fd, conn, run)
 
 
 def serve_batch(read_fd: int, write_fd: int, conn: Connection, run: ReceiveRun) -> int:
     """Read batched SMTP (-bS): 0, or 2 when nothing was accepted and 1 when something was, before an error."""
-    raise NotImplementedError
+    from pyexim.receive.batch import read_batch
+
+    return read_batch(read_fd, write_fd, conn, run)
 
 
 def submit(read_fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> int:
     """Take a message from standard input as sendmail does (-bm, -t); the exit code."""
-    raise NotImplementedError
+    from pyexim.receive.submission import take
+
+    return take(read_fd, submission, conn, run)

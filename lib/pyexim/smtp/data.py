@@ -107,7 +107,8 @@ class FileData:
                 return b""
             # A dot alone in the first line is no line of the message.
             self._crlf = data[first - 1:first] == b"\r" if first > 0 else False
-        text = b"\n" + data if self._line_start else data
+        newline = b"\r\n" if self._crlf else b"\n"
+        text = newline + data if self._line_start else data
         shift = len(text) - len(data)
         if self.dot_ends and (m := self._search(text, final)) is not None:
             self.finished = True
@@ -118,9 +119,9 @@ class FileData:
             self._tail = text[at:]
             text = text[:at]
         if len(text) > shift or self.finished:
-            self._line_start = text.endswith(b"\r\n" if self._crlf else b"\n")
+            self._line_start = text.endswith(newline)
         if self.stuffed and b"\n." in text:
-            text = _unstuff_crlf(b"", text) if self._crlf else text.replace(b"\n.", b"\n")
+            text = text.replace(newline + b".", newline)
         return text[shift:]
 
     def _search(self, text: bytes, final: bool) -> tuple[int, int] | None:
@@ -133,10 +134,9 @@ class FileData:
         return None
 
 
-_END_CRLF = re.compile(rb"(?:\A\n|\r\n)(\.\r\n)").search
+_END_CRLF = re.compile(rb"\r\n(\.\r\n)").search
 _END_LF = re.compile(rb"\n(\.\r?\n)").search
 _PARTIAL = re.compile(rb"\r?\n(?:\.\r?)?\Z|\r\Z").search
-_unstuff_crlf = re.compile(rb"(?:(?<=\A\n)|(?<=\r\n))\.").sub
 
 
 class Chunk:

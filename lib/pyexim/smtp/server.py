@@ -108,6 +108,15 @@ class TooMany:
     line: str
 
 
+@dataclass(frozen=True, slots=True)
+class SyncError:
+    """The client went on without waiting where it must wait; it has been told, the connection is to be closed."""
+
+    line: str
+    input: bytes
+    """The beginning of what it sent too soon."""
+
+
 class BodyData:
     """Octets of the message, CRLF line ends as sent, dots unstuffed."""
 
@@ -146,7 +155,12 @@ class _Signal:
 NEED_DATA: Final = _Signal("NEED_DATA")
 CLOSED: Final = _Signal("CLOSED")
 
-Event = Command | Refused | TooMany | BodyData | BodyEnd | EndOfInput | _Signal
+SYNC_PIPELINED: Final = frozenset({"HELO", "EHLO", "DATA", "NOOP", "VRFY", "EXPN", "ETRN", "STARTTLS", ""})
+SYNC_PLAIN: Final = SYNC_PIPELINED | {"MAIL", "RCPT", "RSET"}
+"""Commands ("" stands for unrecognised ones) after which a client must wait for the answer, where
+PIPELINING was offered and where it was not.  Not all that RFC 2920 lists: as Exim has it."""
+
+Event = Command | Refused | TooMany | SyncError | BodyData | BodyEnd | EndOfInput | _Signal
 
 
 class Server:
@@ -188,6 +202,8 @@ class Server:
         self._rcpt_same = True
         self._tail: TooMany | None = None
         self._last_line = ""
+        self.more_input: Callable[[], bool] | None = None
+        """Set while synchronisation is enforced: tells whether the client has sent more than was read."""
 
     # -- bytes in, bytes out
 
@@ -214,6 +230,11 @@ class Server:
     def has_output(self) -> bool:
         """Tell whether something is to be sent."""
         return bool(self._out)
+
+    @property
+    def in_data(self) -> bool:
+        """Tell whether the octets of a message are being read."""
+        return self._data is not None
 
     @property
     def buffered(self) -> bool:
@@ -462,6 +483,8 @@ class Server:
             self._count_synprot(501, "NUL characters are not allowed in SMTP commands", shown)
             return Refused("syntax", shown, "NUL character(s) present (shown as '?')")
         m = _verb(line)
+        if self.more_input is not None and (wrong := self._unsynchronised(line, m)) is not None:
+            return wrong
         if m is None:
             return self._unknown(line)
         if m.group(1):
@@ -492,6 +515,20 @@ class Server:
         command = Command(verb, Tainted(argument), line, size, last)
         self._pending = command
         return command
+
+    def _unsynchronised(self, line: str, m: re.Match[str] | None) -> Event | None:
+        """Refuse a command that must be the last of its group and is not."""
+        assert self.more_input is not None
+        verb = "" if m is None else m.group(1)[:4].upper() if m.group(1) else m.group(2).upper()
+        if verb not in VERBS:
+            verb = ""
+        if verb not in (SYNC_PIPELINED if self.pipelining else SYNC_PLAIN):
+            return None
+        if self._at >= len(self._in) and not self.more_input():
+            return None
+        self._out.append(b"554 SMTP synchronization error\r\n")
+        self._closing = True
+        return SyncError(line, self.peek_input(150))
 
     def _unknown(self, line: str) -> Event:
         self._previous = ""

@@ -79,6 +79,16 @@ class NewMessage:
         write_header(self._settings, self._directory, self.message_id, header)
         self._committed = True
 
+    def write_message_log(self, text: str) -> None:
+        """Begin the message's own log (not synced: losing it loses no mail); OSError."""
+        settings = self._settings
+        directory = directory_for(settings, places(settings, self.message_id)[0], "msglog")
+        fd = open_new(settings, f"{directory}/{self.message_id}", os.O_WRONLY | os.O_APPEND)
+        try:
+            write_all(fd, text.encode("latin-1", "replace"))
+        finally:
+            os.close(fd)
+
     def close(self) -> None:
         """Give up the lock; the message may now be delivered."""
         if self.data_fd >= 0:

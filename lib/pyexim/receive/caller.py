@@ -1,0 +1,45 @@
+"""The local caller: login and full name.  Spec: section "Constructed addresses", options gecos_pattern, gecos_name."""
+
+from __future__ import annotations
+
+import pwd
+
+from pyexim.base.taint import taint
+from pyexim.config.configuration import Configuration
+from pyexim.expand.scope import Scope, Services
+
+
+def login_name(services: Services) -> str | None:
+    """Return the caller's login, None where his uid has no account."""
+    try:
+        return pwd.getpwuid(services.caller_uid).pw_name
+    except KeyError:
+        return None
+
+
+def full_name(services: Services, login: str, config: Configuration | None = None) -> str:
+    """Return the caller's name from the password file, "&" replaced by the login with a capital."""
+    try:
+        gecos = pwd.getpwuid(services.caller_uid).pw_gecos
+    except KeyError:
+        return ""
+    name = gecos.encode("utf-8", "surrogateescape").decode("latin-1")
+    if "&" in name:
+        name = name.replace("&", login[:1].upper() + login[1:])
+    if config is not None and config.main.gecos_pattern and config.main.gecos_name:
+        name = _by_pattern(name, config, services)
+    return taint(name)
+
+
+def _by_pattern(name: str, config: Configuration, services: Services) -> str:
+    from pyexim.expand import regex
+    from pyexim.expand.engine import expand
+
+    main = config.main
+    groups = regex.compile(main.gecos_pattern or "").search(name)
+    if groups is None:
+        return name
+    scope = Scope(config, services)
+    for number, value in enumerate(groups):
+        scope.vars[str(number)] = value
+    return expand(main.gecos_name or "", scope)

@@ -1,0 +1,89 @@
+"""The octets' way in and out of a reception: a socket, or two descriptors, with time limits.
+
+A socket's limit is set once with SO_RCVTIMEO, so that a read is one system call; other descriptors are
+polled.  OSErrors of the other side's making (reset, broken pipe) are an end of input; a timeout is told
+apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import struct
+from typing import Final
+
+BLOCK: Final = 65536
+
+
+class InputTimeout(Exception):
+    """Nothing came in time."""
+
+
+class Channel:
+    """Reads and writes octets.  ``sock`` is set where the descriptor is a socket."""
+
+    __slots__ = ("_buffer", "_deadline", "_poll", "_timeout", "_view", "read_fd", "sock", "write_fd", "write_failed")
+
+    def __init__(self, read_fd: int, write_fd: int, sock: socket.socket | None = None) -> None:
+        self.read_fd = read_fd
+        self.write_fd = write_fd
+        self.sock = sock
+        self._timeout = 0.0
+        self._poll: select.poll | None = None
+        self.write_failed = False
+
+    def set_timeout(self, seconds: float) -> None:
+        """Set how long a read may take; 0 for no limit."""
+        if seconds == self._timeout:
+            return
+        self._timeout = seconds
+        if self.sock is not None:
+            whole = int(seconds)
+            value = struct.pack("@ll", whole, int((seconds - whole) * 1e6))
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+
+    def read(self) -> bytes:
+        """Return what has come, waiting for it; b"" at the end of the input; raises InputTimeout."""
+        try:
+            if self.sock is None and self._timeout:
+                if self._poll is None:
+                    self._poll = select.poll()
+                    self._poll.register(self.read_fd, select.POLLIN)
+                if not self._poll.poll(self._timeout * 1000):
+                    raise InputTimeout
+            return os.read(self.read_fd, BLOCK)
+        except BlockingIOError:
+            raise InputTimeout from None
+        except OSError:
+            return b""
+
+    def has_input(self) -> bool:
+        """Tell whether something could be read at once (the end of the input does not count)."""
+        if self.sock is None:
+            return False
+        try:
+            return bool(self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except OSError:
+            return False
+
+    def write(self, data: bytes) -> bool:
+        """Send octets; tell whether the other side still takes them."""
+        if self.write_failed:
+            return False
+        try:
+            sent = os.write(self.write_fd, data)
+            while sent < len(data):
+                data = data[sent:]
+                sent = os.write(self.write_fd, data)
+        except OSError:
+            self.write_failed = True
+            return False
+        return True
+
+    def finish(self) -> None:
+        """End the conversation in good order: what was sent arrives before the connection goes away."""
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_WR)

@@ -1,0 +1,385 @@
+"""One message being received, whatever way it comes: from the first octet to the promise that it is safe.
+
+``Incoming`` collects the octets (``receive.collect``), fixes the header (``receive.fixups``), runs the ACL
+for the end of the data, has the spool commit it, writes the arrival line, and tells what is to be answered.
+Whoever drives it (a session, a batch, a submission) sends the answer and then calls ``release``, which
+gives up the lock and asks for the delivery.
+
+Spec: "Handling an incoming message", chapters "Message processing" and "Log files".
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyexim.acl import api as acl
+from pyexim.acl.controls import FAKE_TEXT, AclControls, controls_of, take_headers
+from pyexim.base.errors import ExpansionError, SpoolError
+from pyexim.expand.scope import LogSink, Scope
+from pyexim.mailfmt import dates
+from pyexim.model.message import Header, Message
+from pyexim.receive import arrival, collect, fixups
+from pyexim.receive.api import ReceiveRun
+from pyexim.receive.collect import FROM_LINE, Collector
+from pyexim.receive.received import received_text
+from pyexim.receive.texts import host_and_ident
+from pyexim.spool import api as spool
+
+TEMPORARY: Final = "Temporary local problem - please try later"
+PROHIBITED: Final = "Administrative prohibition"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a message.
+
+    ``code`` and ``text`` are the SMTP answer; ``extended`` stands before every line of it.  ``problem`` is
+    the word for a local submission's error report ("" when it was accepted); ``detail`` its text.
+    """
+
+    code: int
+    text: str
+    extended: str | None = None
+    accepted: bool = False
+    problem: str = ""
+    detail: str = ""
+    drop: bool = False
+
+
+@dataclass(slots=True)
+class Envelope:
+    """What the log line says of the envelope as it was given, and what has been asked for beside it."""
+
+    raw_sender: str = ""
+    raw_recipients: list[str] = field(default_factory=list)
+    discarded_by: str = ""
+    """MAIL, RCPT, DATA or non-SMTP: the ACL that has thrown recipients away."""
+    discard_text: str = ""
+    reference: str | None = None
+    """The message that a bounce made here is about (-oMm)."""
+
+
+class Incoming:
+    """A message on its way in.  ``open`` it, ``feed`` it, ``complete`` or ``abort`` it."""
+
+    __slots__ = ("_new", "collector", "controls", "discarded", "chunked", "envelope", "failed", "fields", "message", "origin",
+                 "pipelining", "run", "scope", "size_limit", "smtp", "started")
+
+    def __init__(self, run: ReceiveRun, scope: Scope, origin: fixups.Origin, envelope: Envelope, *,
+                 smtp: bool = True, size_limit: int = 0) -> None:
+        self.run = run
+        self.scope = scope
+        message = scope.message
+        assert message is not None
+        self.message: Message = message
+        self.controls: AclControls = controls_of(scope)
+        self.origin = origin
+        self.envelope = envelope
+        self.smtp = smtp
+        self.size_limit = size_limit
+        self.fields = fixups.Fields([])
+        self._new: spool.NewMessage | None = None
+        self.started = 0.0
+        self.discarded = False
+        self.chunked = False
+        self.failed: OSError | None = None
+        """Why the spool did not take the body."""
+        self.pipelining: str | None = None
+        """What follows "L" in the log line; None where pipelining was not offered."""
+        self.collector: Collector
+
+    # -- taking it in
+
+    def open(self, *, lf_is_space: bool = True, chunked: bool = False, strip_from: FROM_LINE | None = None) -> None:
+        """Give the message its id and its data file; OSError."""
+        now = self.started = self.scope.services.clock.time()
+        message, main = self.message, self.scope.config.main
+        message.received_time = now
+        message.message_id = self.run.ids.next(now)
+        message.queue_name = message.queue_name or self.run.spool.queue_name
+        self._new = spool.create(self._spool_settings(), message.message_id)
+        self.collector = Collector(
+            self._new.write, header_maxsize=main.header_maxsize, header_line_maxsize=main.header_line_maxsize,
+            size_limit=self.size_limit, lf_is_space=lf_is_space, check_crlf=chunked, strip_from=strip_from)
+
+    def _spool_settings(self) -> spool.SpoolSettings:
+        settings = self.run.spool
+        name = self.message.queue_name
+        if name == settings.queue_name:
+            return settings
+        from dataclasses import replace  # only for a message that an ACL puts into a queue of its own
+
+        return replace(settings, queue_name=name)
+
+    def feed(self, data: bytes) -> None:
+        """Take octets of the message; OSError where the spool fails."""
+        self.collector.feed(data)
+
+    def abort(self) -> None:
+        """Forget the message: nothing of it stays on the spool."""
+        if self._new is not None:
+            self._new.abort()
+            self._new = None
+
+    def release(self) -> None:
+        """Give up the lock; from now on the message may be delivered."""
+        if self._new is not None:
+            self._new.close()
+            self._new = None
+
+    # -- the end of it
+
+    def complete(self) -> Outcome:
+        """The message is there: check it, fix it, store it.  Never raises for what can go wrong with it."""
+        try:
+            self.collector.finish()
+            refusal = self._too_much()
+            if refusal is None:
+                self.read_header()
+                refusal = self._process()
+        except (OSError, SpoolError) as e:
+            refusal = self._spool_failed(e)
+        except ExpansionError as e:
+            self.log_panic(e.text)
+            refusal = Outcome(451, TEMPORARY, problem="spool", detail=e.text)
+        if refusal is not None and not refusal.accepted:
+            self.abort()
+            return refusal
+        return self.store(refusal)
+
+    def complete_header(self) -> None:
+        """Take the counts of the collector over into the message (before anything looks at them)."""
+        c, message = self.collector, self.message
+        message.body_linecount = c.body_lines
+        message.body_zerocount = c.body_zeros
+        message.body_size = c.body_size
+        message.max_received_linelength = c.longest
+        message.message_linecount = c.body_lines + c.header_lines + (1 if c.body_size else 0)
+
+    def read_header(self) -> None:
+        """Make Headers of the fields that came in."""
+        self.complete_header()
+        self.fields = fixups.classify(self.collector.fields)
+        self.message.headers = self.fields.headers
+        self.message.received_count = self.fields.received_count
+
+    def _too_much(self) -> Outcome | None:
+        problem = self.collector.problem
+        if problem is None:
+            return None
+        log = self.scope.services.log
+        main = self.scope.config.main
+        who = host_and_ident(self.message.conn, log, use_h=False)
+        sender = self.message.sender_address
+        if problem == collect.TOO_BIG:
+            return self._too_big()
+        if problem == collect.HEADER_TOO_LONG:
+            log.main(f"ridiculously long message header received from {who} (more than {main.header_maxsize} "
+                     "characters): message abandoned")
+            return Outcome(552, "Message header is ridiculously long", problem="header",
+                           detail=f"{main.header_maxsize}")
+        if problem == collect.LINE_TOO_LONG:
+            log.main(f"overlong message header line received from {who} (more than {main.header_line_maxsize} "
+                     "characters): message abandoned")
+            return Outcome(552, "A message header line is too long", problem="header_line",
+                           detail=f"{main.header_line_maxsize}")
+        log.reject(f"rejected from <{sender}> {host_and_ident(self.message.conn, log)}: Non-CRLF-terminated header, "
+                   "under CHUNKING: message abandoned")
+        return Outcome(552, "Message header not CRLF terminated", problem="spool")
+
+    def _too_big(self) -> Outcome:
+        self.read_header()
+        log = self.scope.services.log
+        message = self.message
+        if log.selected("size_reject"):
+            read = self.collector.size + (1 if self.collector.header_size else 0)
+            text = (f"rejected from <{message.sender_address}> {host_and_ident(message.conn, log)}: message too big: "
+                    f"read={read} max={self.size_limit}")
+            log.reject(text, message_id=message.message_id, headers=self.reject_headers())
+        return Outcome(552, "Message size exceeds maximum permitted", problem="size", detail=f"{self.size_limit}")
+
+    def spool_failed(self, error: OSError) -> Outcome:
+        """The spool has not taken the message: report that and forget it."""
+        outcome = self._spool_failed(error)
+        self.abort()
+        return outcome
+
+    def _spool_failed(self, error: OSError | SpoolError) -> Outcome:
+        number = error.errno
+        reason = os.strerror(number) if isinstance(error, OSError) and number else str(error)
+        text = f"Error while writing spool file: {reason}"
+        self.scope.services.log.main(
+            f"{host_and_ident(self.message.conn, self.scope.services.log)} {text}: message abandoned",
+            message_id=self.message.message_id)
+        self.log_panic(f"{text} ({self.message.message_id})")
+        return Outcome(452, "Error while writing spool file", problem="spool", detail=text)
+
+    def log_panic(self, text: str) -> None:
+        """Write to the panic log, with the message's id."""
+        self.scope.services.log.panic(text, message_id=self.message.message_id or None)
+
+    def _process(self) -> Outcome | None:
+        """Fix the header, run the ACL; None when the message is to be stored."""
+        scope, message, fields = self.scope, self.message, self.fields
+        fixups.remove_delivery_lines(fields, scope)
+        fixups.fix(fields, message, scope, self.controls, self.origin)
+        added, removed = take_headers(scope)
+        if added or removed:
+            fixups.apply_acl_changes(fields.headers, added, removed)
+        if len(message.recipients) == 1:
+            message.received_for = message.recipients[0].address
+        received = received_text(scope, message)
+        if received:
+            fields.headers.insert(0, Header(f"{received};\n\t{dates.rfc5322(self.started)}\n", "P"))
+        self._measure()
+        refusal = self._run_acl()
+        if refusal is not None and not refusal.accepted:
+            return refusal
+        added, removed = take_headers(scope)
+        if added or removed:
+            fixups.apply_acl_changes(fields.headers, added, removed)
+        message.received_time_complete = now = scope.services.clock.time()
+        if received:
+            for h in fields.headers:
+                if h.type == "P":
+                    h.text = f"{received};\n\t{dates.rfc5322(now)}\n"
+                    break
+        self._measure()
+        return refusal
+
+    def _measure(self) -> None:
+        size = 0
+        for h in self.fields.headers:
+            if h.type != "*":
+                size += len(h.text)
+        self.message.message_size = size + 1 + self.message.body_size
+
+    def _run_acl(self) -> Outcome | None:
+        """Run the ACL for the whole message; a refusal, or None."""
+        main = self.scope.config.main
+        if self.smtp and not self.message.conn.batched:
+            source, where = main.acl_smtp_data, "data"
+        else:
+            source, where = main.acl_not_smtp, "not_smtp"
+        if source is None:
+            return None
+        new = self._new
+        assert new is not None
+        new.flush()  # any ACL may use $message_body
+        self.message.data_path, self.message.data_start = new.data_path, new.data_start
+        result = acl.run_acl(where, source, self.scope)
+        if result.status == acl.OK:
+            if result.user_text and self.smtp:
+                return Outcome(result.code or 250, result.user_text, result.extended, accepted=True)
+            return None
+        if result.status == acl.DISCARD:
+            self.message.recipients.clear()
+            self.discarded = True
+            kind = "DATA" if self.smtp else "non-SMTP"
+            self.envelope.discarded_by = kind
+            self.envelope.discard_text = result.log_text
+            return None
+        return self._acl_refused(result)
+
+    def _acl_refused(self, result: acl.AclResult) -> Outcome:
+        scope, message = self.scope, self.message
+        log = scope.services.log
+        deferred = result.status == acl.DEFER
+        kind = "rejected after DATA" if self.smtp and not message.conn.batched else "rejected by non-SMTP ACL"
+        host = host_and_ident(message.conn, log) + " " if self.smtp and not message.conn.batched else ""
+        text = f"{host}F=<{message.sender_address}> {'temporarily ' if deferred else ''}{kind}"
+        if result.log_text:
+            text += f": {result.log_text}"
+        write_rejection(log, text, result, message.message_id, self.reject_headers())
+        default_text = TEMPORARY if deferred else PROHIBITED
+        user = result.user_text or default_text
+        return Outcome(result.code or (451 if deferred else 550), user, result.extended, problem="acl",
+                       detail=result.user_text or (result.log_text or default_text), drop=result.status == acl.DROP)
+
+    def reject_headers(self) -> str:
+        """Return the header lines as the reject log shows them."""
+        if not self.scope.services.log.selected("rejected_header"):
+            return ""
+        message = self.message
+        out = [f"Envelope-from: <{message.sender_address}>\n"]
+        names = [r.address for r in message.recipients] or self.envelope.raw_recipients
+        for i, name in enumerate(names[:20]):
+            out.append(f"Envelope-to: <{name}>\n" if i == 0 else f"              <{name}>\n")
+        if len(names) > 20:
+            out.append("             ...\n")
+        out += [f"{h.type} {h.text}" for h in self.fields.headers if h.type != "*"]
+        return "".join(out)
+
+    # -- storing it
+
+    def store(self, said: Outcome | None) -> Outcome:
+        """Commit the message and log its arrival; the answer."""
+        message, controls = self.message, self.controls
+        if controls.freeze:
+            message.frozen_since = message.received_time_complete
+        if not message.recipients:
+            return self._to_nowhere(said)
+        message.data_path = None
+        new = self._new
+        assert new is not None
+        try:
+            new.commit(message)
+        except (OSError, SpoolError) as e:
+            outcome = self._spool_failed(e)
+            self.abort()
+            return outcome
+        line = arrival.line(self)
+        log = self.scope.services.log
+        log.main(line, message_id=message.message_id)
+        frozen = "frozen by ACL" if controls.freeze else ""
+        if frozen:
+            log.main(frozen, message_id=message.message_id)
+        if self.run.spool.message_logs:
+            arrival.message_log(self, line, frozen)
+        return self._answer(said)
+
+    def _to_nowhere(self, said: Outcome | None) -> Outcome:
+        """All recipients were discarded: the message is taken, and goes nowhere."""
+        log = self.scope.services.log
+        ident = self.message.message_id
+        log.main(arrival.line(self), message_id=ident)
+        self.abort()
+        by = self.envelope.discarded_by
+        text = f": {self.envelope.discard_text}" if self.envelope.discard_text else ""
+        log.main(f"=> blackhole ({by} ACL discarded recipients){text}", message_id=ident)
+        log.main("Completed", message_id=ident)
+        return self._answer(said)
+
+    def _answer(self, said: Outcome | None) -> Outcome:
+        controls = self.controls
+        if controls.fake_code is not None and self.smtp:
+            return Outcome(controls.fake_code, controls.fake_text or FAKE_TEXT, accepted=True)
+        if said is not None:
+            return said
+        return Outcome(250, f"OK id={self.message.message_id}", accepted=True)
+
+    def write_message_log(self, text: str) -> None:
+        """Begin the message's own log; OSError."""
+        if self._new is not None:
+            self._new.write_message_log(text)
+
+    @property
+    def stored(self) -> bool:
+        """Tell whether the message is on the spool and may be delivered."""
+        return self._new is not None
+
+
+def write_rejection(log: LogSink, text: str, result: acl.AclResult, message_id: str | None = None,
+                    headers: str = "") -> None:
+    """Write a rejection to the logs that the ACL's log_reject_target names."""
+    targets = result.log_targets
+    if "main" in targets or "reject" in targets:
+        if "reject" in targets:
+            log.reject(text, message_id=message_id, headers=headers, also_main="main" in targets)
+        else:
+            log.main(text, message_id=message_id)
+    if "panic" in targets:
+        log.panic(text, message_id=message_id)
+

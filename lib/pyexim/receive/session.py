@@ -1,0 +1,599 @@
+"""One SMTP session: drives the protocol core (``smtp.server``) over a channel and applies the policy.
+
+``Session.run`` is the loop: octets from the channel into the core, events from the core to the handlers
+here and in ``receive.commands``, answers back.  Nothing of a session outlives it.
+
+Spec: chapter "SMTP processing"; log lines as in "Log files".
+"""
+
+from __future__ import annotations
+
+from pyexim import EXIM_VERSION
+from pyexim.acl import api as acl
+from pyexim.acl.controls import AclControls, controls_of
+from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim.base.octets import is_digits, printable
+from pyexim.expand.engine import expand, is_literal
+from pyexim.expand.scope import Scope, Services
+from pyexim.mailfmt import dates
+from pyexim.match.lists import Match, match_host
+from pyexim.model.connection import Connection
+from pyexim.model.message import Message
+from pyexim.model.reply import Reply
+from pyexim.receive import arrival
+from pyexim.receive.api import ReceiveRun
+from pyexim.receive.channel import Channel, InputTimeout
+from pyexim.receive.commands import HANDLERS
+from pyexim.receive.fixups import Origin
+from pyexim.receive.message import PROHIBITED, TEMPORARY, Envelope, Incoming, Outcome, write_rejection
+from pyexim.receive.received import DEFAULT_BANNER
+from pyexim.receive.texts import connection_info, duration, fold_reply, full_host, host_and_ident
+from pyexim.smtp.server import (
+    CLOSED,
+    NEED_DATA,
+    BodyData,
+    BodyEnd,
+    Command,
+    EndOfInput,
+    Limits,
+    Refused,
+    Server,
+    SyncError,
+    TooMany,
+)
+
+HISTORY = 20
+
+
+class Session:
+    """One conversation.  ``conn`` says with whom; ``run_session`` of this module serves it."""
+
+    def __init__(self, channel: Channel, conn: Connection, run: ReceiveRun, *, inetd: bool = False) -> None:
+        self.channel = channel
+        self.conn = conn
+        self.run = run
+        self.config = run.config
+        self.main = run.config.main
+        self.services = run.services
+        self.log = run.services.log
+        self.clock = run.services.clock
+        self.inetd = inetd
+        self.scope = Scope(run.config, run.services, conn=conn)
+        self.scope.message = Message(conn=conn)
+        self.local = conn.sender_host_address is None
+        self.controls: AclControls = controls_of(self.scope)
+        main = self.main
+        self.core = Server(
+            Limits(main.smtp_max_unknown_commands, main.smtp_max_synprot_errors, main.smtp_accept_max_nonmail),
+            self._nonmail_applies)
+        self.envelope = Envelope()
+        self.incoming: Incoming | None = None
+        self.messages = 0
+        self.mails = 0
+        """MAIL commands accepted for a message of their own."""
+        self.commands_total = 0
+        self.helo_required = True
+        self.size_limit = 0
+        self.rcpt_count = self.rcpt_failed = self.rcpt_deferred = 0
+        self.mail_discarded = False
+        self.pipe_connect = False
+        self.offered_pipe_connect = False
+        self.offered_pipelining = False
+        self.quit_seen = False
+        self.notquit_reason = ""
+        self.logged_connection = False
+        self.exit_code = 0
+        self.unqualified: dict[str, bool] = {}
+        self.offered_dsn = False
+        self.too_many_recipients = False
+        self._origin: Origin | None = None
+
+    # -- what handlers use
+
+    def matches(self, source: str | None, name: str) -> bool:
+        """Tell whether the client is in a host list of the configuration."""
+        if not source:
+            return False
+        if source == "*":
+            return True
+        found: Match = match_host(self.conn, source, self.scope, name=name)
+        return bool(found)
+
+    def who(self) -> str:
+        """Return the client as log lines name it."""
+        return host_and_ident(self.conn, self.log)
+
+    def who_untagged(self) -> str:
+        """Return the client without tags: the host, or the login of a local one."""
+        if self.local:
+            return self.conn.sender_ident or ""
+        return full_host(self.conn, self.log)
+
+    def takes_unqualified(self, kind: str) -> bool:
+        """Tell whether unqualified "sender" or "recipient" addresses are taken from this client."""
+        known = self.unqualified.get(kind)
+        if known is None:
+            option = f"{kind}_unqualified_hosts"
+            known = self.unqualified[kind] = self.matches(getattr(self.main, option), option)
+        return known
+
+    def value_of(self, option: int | str, name: str, default: int) -> int:
+        """Return the value of a numeric option that may be expanded."""
+        if isinstance(option, int):
+            return option
+        try:
+            text = expand(option, self.scope).strip(" \t\n")
+        except ExpansionError as e:
+            if not isinstance(e, ForcedFail):
+                self.log.panic(f"Expansion of {name} failed: {e.text}")
+            return default
+        if is_digits(text):
+            return int(text)
+        self.log.panic(f'bad value for {name}: "{text}"')
+        return default
+
+    def reply_acl(self, result: acl.AclResult, default_code: int, default_text: str, *, final: bool = False) -> None:
+        """Answer the command at hand with what an ACL said."""
+        code = result.code or default_code
+        text = result.user_text or default_text
+        if result.sender_verify_failed:
+            text = f"{result.sender_verify_failed}\n{text}"
+        text = fold_reply(text)
+        if result.extended:
+            text = result.extended + " " + text.replace("\n", f"\n{result.extended} ")
+        self.core.reply(code, text, final=final,
+                        rejected_text=text if code >= 400 else None)
+
+    def refuse(self, result: acl.AclResult, what: str, *, fail_code: int = 550) -> None:
+        """Log and answer the refusal of a command by its ACL; "drop" ends the session."""
+        if result.sender_verify_log and self.log.selected("sender_verify_fail"):
+            self.log.reject(f"{self.who()} {result.sender_verify_log}")
+        deferred = result.status == acl.DEFER
+        sender = ""
+        message = self.scope.message
+        if self.core.state in ("sender", "ready") and message is not None and what.startswith("RCPT"):
+            sender = f"F=<{message.sender_address}> "
+        text = f"{self.who()} {sender}{'temporarily ' if deferred else ''}rejected {what}"
+        if result.log_text:
+            text += f": {result.log_text}"
+        write_rejection(self.log, text, result)
+        drop = result.status == acl.DROP
+        if drop:
+            self.notquit_reason = "acl-drop"
+        self.reply_acl(result, 451 if deferred else fail_code, TEMPORARY if deferred else PROHIBITED, final=drop)
+
+    def syntax_error(self, kind: str, code: int, text: str, log_text: str | None = None) -> None:
+        """Refuse the command at hand as wrong, and log that where it is selected."""
+        self.on_refused(self.core.error(kind, code, text, log_text))
+
+    def new_message(self) -> Message:
+        """Begin a transaction: nothing of the one before stays."""
+        scope = self.scope
+        message = Message(conn=self.conn)
+        scope.message = message
+        scope.address = None
+        self.controls.reset_message()
+        if scope.headers_added:
+            scope.headers_added.clear()
+        self.envelope = Envelope()
+        self.rcpt_count = self.rcpt_failed = self.rcpt_deferred = 0
+        self.mail_discarded = self.too_many_recipients = False
+        return message
+
+    def origin(self) -> Origin:
+        """Return who the session's messages come from."""
+        if self._origin is None:
+            self._origin = session_origin(self.conn, self.services)
+        return self._origin
+
+    def count_rcpt(self, how: str) -> None:
+        """Count a recipient that was refused, for $rcpt_fail_count and $rcpt_defer_count."""
+        if how == "defer":
+            self.rcpt_deferred += 1
+            self.scope.vars["rcpt_defer_count"] = str(self.rcpt_deferred)
+        else:
+            self.rcpt_failed += 1
+            self.scope.vars["rcpt_fail_count"] = str(self.rcpt_failed)
+
+    def pipe_connect_over(self) -> None:
+        """The first message is being sent: early pipelining is no longer an excuse."""
+        if self.pipe_connect:
+            self.enforce_sync()
+
+    def log_closed_by_quit(self) -> None:
+        """Log the end of a connection, where its beginning was logged."""
+        self.log.main(f"{connection_info(self.conn, self.log, inetd=self.inetd)} closed by QUIT")
+
+    def incomplete(self, how: str) -> None:
+        """Log a transaction that comes to nothing, where that is selected; and end it."""
+        message = self.scope.message
+        if message is not None and self.core.state in ("sender", "ready", "chunking", "chunk_broken"):
+            if self.log.selected("smtp_incomplete_transaction") and (self.envelope.raw_recipients):
+                names = " ".join(self.envelope.raw_recipients[:50])
+                self.log.main(f"{self.who()} incomplete transaction ({how}) from <{self.envelope.raw_sender}> for {names}")
+        if self.incoming is not None:
+            self.incoming.abort()
+            self.incoming = None
+
+    def _nonmail_applies(self) -> bool:
+        return self.matches(self.main.smtp_accept_max_nonmail_hosts, "smtp_accept_max_nonmail_hosts")
+
+    # -- the session
+
+    def serve(self) -> int:
+        """Serve the session from the banner to the end; the exit code of a command that does so."""
+        if not self._begin():
+            self.flush()
+            return self.exit_code
+        core, channel = self.core, self.channel
+        while (event := core.next_event()) is not CLOSED:
+            if event is NEED_DATA:
+                self.flush()
+                try:
+                    core.receive_data(channel.read())
+                except InputTimeout:
+                    self._timed_out()
+                    break
+            elif isinstance(event, BodyData):
+                self.on_data(event.data)
+            elif isinstance(event, Command):
+                self.on_command(event)
+            elif isinstance(event, BodyEnd):
+                self.on_body_end(event)
+            elif isinstance(event, Refused):
+                self.note(event.verb, event.line)
+                self.on_refused(event)
+            elif isinstance(event, EndOfInput):
+                self._lost(event.phase)
+            elif isinstance(event, TooMany):
+                self._too_many(event)
+            elif isinstance(event, SyncError):
+                self._unsynchronised(event)
+        self.flush()
+        self._end()
+        return self.exit_code
+
+    def flush(self) -> None:
+        """Send what is to be sent."""
+        data = self.core.data_to_send()
+        if data:
+            self.channel.write(data)
+
+    def note(self, verb: str, line: str) -> None:
+        """Keep a command for $smtp_command and the history."""
+        conn = self.conn
+        conn.smtp_command = line
+        if verb:
+            self.commands_total += 1
+            history = conn.smtp_command_history
+            history.append(verb)
+            if len(history) > HISTORY:
+                del history[0]
+
+    def on_command(self, command: Command) -> None:
+        """Handle a command that is in order."""
+        self.note(command.verb, command.line)
+        self.conn.smtp_command_argument = command.argument
+        HANDLERS[command.verb](self, command)
+
+    def on_refused(self, event: Refused) -> None:
+        """Log a command that was wrong."""
+        if not event.counted or not self.log.selected(f"smtp_{event.kind}_error"):
+            return
+        self.log.main(f'SMTP {event.kind} error in "{printable(event.line)}" {self.who()} {event.text}')
+
+    def on_data(self, data: bytes) -> None:
+        """Take octets of the message."""
+        incoming = self.incoming
+        if incoming is None:
+            return
+        try:
+            incoming.feed(data)
+        except OSError as e:
+            self.core.discard_message()
+            incoming.failed = e
+
+    def on_body_end(self, event: BodyEnd) -> None:
+        """The message (or a chunk that is not its last) is complete."""
+        incoming = self.incoming
+        assert incoming is not None
+        if event.chunked and not event.last:
+            self.core.reply(250, f"{event.size} byte chunk received")
+            return
+        if incoming.failed is None:
+            outcome = incoming.complete()
+        else:
+            outcome = incoming.spool_failed(incoming.failed)
+        if event.chunked and outcome.accepted and outcome.code == 250 and outcome.extended is None:
+            collector = incoming.collector
+            total = collector.size + collector.body_lines + collector.header_lines + (2 if collector.header_ended else 0)
+            outcome.text = f" {event.size} byte chunk, total {total}\n{outcome.text}"
+        self.answer(outcome)
+        stored = outcome.accepted and incoming.stored
+        self.incoming = None
+        if stored:
+            self.messages += 1
+            self._stored(incoming)
+        else:
+            incoming.release()
+        self.new_message()
+
+    def answer(self, outcome: Outcome) -> None:
+        """Answer the end of a message."""
+        text = outcome.text if "chunk, total" in outcome.text[:60] else fold_reply(outcome.text)
+        if outcome.extended:
+            text = outcome.extended + " " + text.replace("\n", f"\n{outcome.extended} ")
+        if outcome.drop:
+            self.notquit_reason = "acl-drop"
+            self.exit_code = 1
+        self.core.reply(outcome.code, text, final=outcome.drop)
+
+    def _stored(self, incoming: Incoming) -> None:
+        """A message is safe on the spool: say so to the client, let it go, have it delivered."""
+        reason = self._queue_reason()
+        if reason == "" and not incoming.controls.queue_only and not incoming.controls.freeze and (
+                not self.core.buffered):
+            self.flush()
+        message = incoming.message
+        incoming.release()
+        if incoming.controls.queue_only or incoming.controls.freeze:
+            return
+        if reason is None:
+            return
+        if reason:
+            if self.log.selected("delay_delivery"):
+                self.log.main(f"no immediate delivery: {reason}", message_id=message.message_id)
+            return
+        self.flush()
+        self.run.start_delivery(message.message_id, message.queue_name)
+
+    def _queue_reason(self) -> str | None:
+        """Return why a message is only queued: None without a word, "" when it is to be delivered."""
+        run, main = self.run, self.main
+        if arrival.wants_queue_only(run, smtp=True):
+            return None
+        if run.accept_queue_only:
+            return run.reason_to_queue or f"too many connections (max {main.smtp_accept_queue})"
+        limit = main.smtp_accept_queue_per_connection
+        if limit > 0 and self.messages > limit and not self.local:
+            return f"more than {limit} messages received in one connection"
+        return arrival.load_too_high(run)
+
+    # -- the beginning
+
+    def _begin(self) -> bool:
+        """Set up the session, check the connection, greet; False when it is refused."""
+        conn, main = self.conn, self.main
+        timeout = main.smtp_receive_timeout
+        self.channel.set_timeout(self.value_of(timeout, "smtp_receive_timeout", 300))
+        if not conn.started:
+            conn.started = self.clock.time()
+        conn.received_protocol = "local-smtp" if self.local else "smtp"
+        conn.smtp_active_hostname = self._active_hostname()
+        if conn.kind == "tcp" or not self.local:
+            if not self._check_host():
+                return False
+        if self.log.selected("smtp_connection") and not (
+                main.hosts_connection_nolog and self.matches(main.hosts_connection_nolog, "hosts_connection_nolog")):
+            self.logged_connection = True
+            count = f" (TCP/IP connection count = {conn.smtp_count_at_connection_start})" if (
+                conn.kind == "tcp" and not self.inetd) else ""
+            self.log.main(connection_info(conn, self.log, inetd=self.inetd) + count)
+        self.helo_required = not self.local and main.hosts_require_helo is not None and self.matches(
+            main.hosts_require_helo, "hosts_require_helo")
+        if self.local:
+            self.unqualified = {"sender": True, "recipient": True}
+        if not self._connect_acl():
+            return False
+        return self._greet()
+
+    def _active_hostname(self) -> str:
+        main = self.main
+        source = main.smtp_active_hostname
+        primary = main.primary_hostname or ""
+        if not source:
+            return primary
+        try:
+            return expand(source, self.scope) or primary
+        except ForcedFail:
+            return primary
+        except ExpansionError as e:
+            self.log.panic(f'failed to expand "{source}" (smtp_active_hostname): {e.text}')
+            return primary
+
+    def _check_host(self) -> bool:
+        """Look up the host where that is wanted, refuse it where the configuration does."""
+        conn, main = self.conn, self.main
+        if main.host_lookup and self.matches(main.host_lookup, "host_lookup"):
+            self.look_up_host()
+        if main.rfc1413_query_timeout > 0 and conn.kind == "tcp" and main.rfc1413_hosts and self.matches(
+                main.rfc1413_hosts, "rfc1413_hosts"):
+            from pyexim.receive.ident import query  # only where it is configured
+
+            conn.sender_ident = query(conn, main.rfc1413_query_timeout, self.log)
+        if main.host_reject_connection and self.matches(main.host_reject_connection, "host_reject_connection"):
+            self.log.reject(f"refused connection from {full_host(conn, self.log)} (host_reject_connection)")
+            self.core.send(Reply(554, "SMTP service not available", True))
+            return False
+        if self.inetd and main.smtp_load_reserve is not None and self.run.load_average() > main.smtp_load_reserve:
+            if not self.matches(main.smtp_reserve_hosts, "smtp_reserve_hosts"):
+                self.core.send(Reply(421, "Too much load; please try again later", True))
+                self.log.reject(f"temporarily refused connection from {full_host(conn, self.log)}: not in reserve list "
+                                f"and load average = {self.run.load_average() / 1000:.2f}")
+                return False
+        return True
+
+    def look_up_host(self) -> None:
+        """Find the host's name by a reverse lookup, if that has not been tried."""
+        conn = self.conn
+        if conn.sender_host_name is None and not conn.host_lookup_failed and conn.sender_host_address is not None:
+            from pyexim.dns.hosts import look_up_name  # needs the DNS
+
+            look_up_name(conn, self.scope)
+
+    def _connect_acl(self) -> bool:
+        main = self.main
+        if main.acl_smtp_connect is None:
+            self.banner: acl.AclResult | None = None
+            return True
+        result = acl.run_acl("connect", main.acl_smtp_connect, self.scope)
+        if result.status == acl.OK:
+            self.banner = result
+            return True
+        deferred = result.status == acl.DEFER
+        text = f'{self.who()} {"temporarily " if deferred else ""}rejected connection in "connect" ACL'
+        if result.log_text:
+            text += f": {result.log_text}"
+        if self.log.selected("connection_reject"):
+            write_rejection(self.log, text, result)
+        code = result.code or (451 if deferred else 550)
+        self.core.send(Reply(code, fold_reply(result.user_text or (TEMPORARY if deferred else PROHIBITED)), True))
+        return False
+
+    def _greet(self) -> bool:
+        """Send the banner, unless the client has spoken first."""
+        conn, main = self.conn, self.main
+        code, text = 220, ""
+        if self.banner is not None and self.banner.user_text:
+            code, text = self.banner.code or 220, self.banner.user_text
+        elif main.smtp_banner is None or main.smtp_banner == DEFAULT_BANNER:
+            text = f"{conn.smtp_active_hostname} ESMTP Exim {EXIM_VERSION} {dates.rfc5322(self.clock.time())}"
+        else:
+            try:
+                source = main.smtp_banner
+                text = source if is_literal(source) else expand(source, self.scope)
+            except ExpansionError as e:
+                self.log.panic(f'Expansion of "{main.smtp_banner}" (smtp_banner) failed: {e.text}')
+                self.core.send(Reply(421, "Unexpected failure, please try later", True))
+                self.exit_code = 1
+                return False
+        enforce = self.controls.enforce_sync if self.controls.enforce_sync is not None else main.smtp_enforce_sync
+        checked = enforce and conn.kind == "tcp"
+        if self.channel.sock is not None and conn.kind == "tcp":
+            self.pipe_connect = bool(main.pipelining_connect_advertise_hosts) and self.matches(
+                main.pipelining_connect_advertise_hosts, "pipelining_connect_advertise_hosts")
+        if checked and not self.pipe_connect:
+            if self.channel.has_input():
+                self.core.receive_data(self.channel.read())
+                shown = printable(self.core.peek_input(150).decode("latin-1"))
+                self.log.reject("SMTP protocol synchronization error (input sent without waiting for greeting): "
+                                f'rejected connection from {self.who()} input="{shown}"')
+                self.core.send(Reply(554, "SMTP synchronization error", True))
+                return False
+            self.enforce_sync()
+        self.core.multiline = self.controls.multiline
+        self.core.send(Reply(code, text))
+        return True
+
+    def enforce_sync(self) -> None:
+        """From now on the client must wait for answers where the protocol says so."""
+        self.pipe_connect = False
+        enforce = self.controls.enforce_sync
+        if (enforce if enforce is not None else self.main.smtp_enforce_sync) and self.conn.kind == "tcp":
+            self.core.more_input = self.channel.has_input
+
+    # -- the end
+
+    def _history(self) -> str:
+        if not self.conn.smtp_command_history:
+            return ""
+        more = "..." if self.commands_total > HISTORY else ""
+        return f"  C={more}{','.join(self.conn.smtp_command_history)}"
+
+    def _too_many(self, event: TooMany) -> None:
+        who = host_and_ident(self.conn, self.log, use_h=False)
+        if event.kind == "syntax or protocol errors":
+            text = f'dropped: too many syntax or protocol errors (last command was "{printable(event.line)}",{self._history()})'
+            self.notquit_reason = "synprot-error"
+        elif event.kind == "unrecognized commands":
+            text = f'dropped: too many unrecognized commands (last was "{printable(event.line)}")'
+            self.notquit_reason = "bad-commands"
+        else:
+            text = f'dropped: too many nonmail commands (last was "{printable(event.line)}")'
+            self.notquit_reason = "bad-commands"
+        self.log.reject(f"SMTP call from {who} {text}")
+        self.exit_code = 0 if event.kind == "unrecognized commands" else 1
+        self.incomplete("error")
+
+    def _unsynchronised(self, event: SyncError) -> None:
+        offered = "" if self.core.pipelining else " not"
+        self.log.reject(f"SMTP protocol synchronization error (next input sent too soon: pipelining was{offered} "
+                        f'advertised): rejected "{printable(event.line)}" {self.who()} '
+                        f'next input="{printable(event.input.decode("latin-1"))}"')
+        self.notquit_reason = "synchronization-error"
+        self.exit_code = 1
+        self.incomplete("sync failure")
+
+    def _since(self) -> str:
+        seconds = self.clock.time() - self.conn.started
+        return f" D={duration(seconds, millisec=self.log.selected('millisec'))}"
+
+    def _lost(self, phase: str) -> None:
+        conn, log = self.conn, self.log
+        self.notquit_reason = "connection-lost"
+        self.exit_code = 1
+        if phase == "data" or self.incoming is not None:
+            where = "after header" if phase == "data" and self.incoming is not None and not self.incoming.chunked else "header"
+            log.main(f"{connection_info(conn, log, inetd=self.inetd)} lost while reading message data ({where})")
+            self.core.send_raw(b"421 Lost incoming connection\r\n")
+        elif self.core.state in ("sender", "ready"):
+            self.incomplete("connection lost")
+            if log.selected("lost_incoming_connection"):
+                log.main("unexpected disconnection while reading SMTP command from "
+                         f"{host_and_ident(conn, log, use_h=False)}{self._since()}")
+            self.core.send_raw(f"421 {conn.smtp_active_hostname} lost input connection\r\n".encode("latin-1"))
+        else:
+            if self.logged_connection:
+                log.main(f"{connection_info(conn, log, inetd=self.inetd)} lost{self._since()}")
+            self.core.send_raw(f"421 {conn.smtp_active_hostname} lost input connection\r\n".encode("latin-1"))
+        if self.incoming is not None:
+            self.incoming.abort()
+            self.incoming = None
+
+    def _timed_out(self) -> None:
+        conn, log = self.conn, self.log
+        host = host_and_ident(conn, log, use_h=False)
+        self.exit_code = 1
+        name = conn.smtp_active_hostname
+        if self.core.in_data:
+            self.notquit_reason = "data-timeout"
+            sender = self.scope.message.sender_address if self.scope.message is not None else ""
+            log.main(f"SMTP data timeout (message abandoned) on connection from {host} F=<{sender}>")
+            self.core.send_raw(f"421 {name} SMTP incoming data timeout - closing connection.\r\n".encode("latin-1"))
+        else:
+            self.notquit_reason = "command-timeout"
+            self.incomplete("command timeout")
+            log.main(f"SMTP command timeout on connection from {host}{self._since()}")
+            self.core.send_raw(f"421 {name}: SMTP command timeout - closing connection\r\n".encode("latin-1"))
+        if self.incoming is not None:
+            self.incoming.abort()
+            self.incoming = None
+
+    def _end(self) -> None:
+        """Run the ACL for sessions that do not end with QUIT, log what is to be logged of the end."""
+        main, log, conn = self.main, self.log, self.conn
+        if self.incoming is not None:
+            self.incoming.abort()
+            self.incoming = None
+        if not self.quit_seen and main.acl_smtp_notquit is not None:
+            conn.smtp_notquit_reason = self.notquit_reason or "local-error"
+            acl.run_acl("notquit", main.acl_smtp_notquit, self.scope)
+        if self.mails == 0 and log.selected("smtp_no_mail"):
+            history = self._history().replace("  C=", " C=")
+            text = f"no MAIL in SMTP connection from {host_and_ident(conn, log, use_h=False)}{self._since()}{history}"
+            log.main(text)
+
+
+def session_origin(conn: Connection, services: Services) -> Origin:
+    """Return who the messages of a connection come from, for the fix-ups of headers."""
+    if conn.sender_host_address is not None:
+        return Origin(local=False, trusted=conn.submitter_trusted, smtp=True)
+    from pyexim.receive.caller import full_name  # only local callers have one
+
+    login = conn.sender_ident or ""
+    return Origin(local=True, trusted=conn.submitter_trusted, smtp=True, login=login, name=full_name(services, login))
+
+
+def run_session(channel: Channel, conn: Connection, run: ReceiveRun, *, inetd: bool = False) -> int:
+    """Serve one session; the exit code."""
+    return Session(channel, conn, run, inetd=inetd).serve()
