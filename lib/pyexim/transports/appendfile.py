@@ -1,9 +1,39 @@
-"""The appendfile transport."""
+"""The appendfile transport: deliver into files.
+
+What is here: which file or directory, which format, quotas, and the outcome.  The ways of writing are in
+``mbox``, ``maildir`` and ``newfile``, locks in ``locking``.
+
+Spec: chapter "The appendfile transport"; batched SMTP: section 49.10.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
+from pyexim.base.taint import is_tainted
+from pyexim.config.configuration import Instance
 from pyexim.config.option import BOOL, INT, OCTAL, STRING, TIME, option, options
+from pyexim.expand.engine import expand
+from pyexim.model.address import Address
+from pyexim.transports import quota as quotas
+from pyexim.transports import write
+from pyexim.transports.base import DEFER, OK, Result, Transport, TransportRun
 from pyexim.transports.options import TransportOptions
+from pyexim.transports.paths import Refused, detaint
+
+ERRNO_NOTABSOLUTE: Final = -21
+ERRNO_BADFORMAT: Final = -33
+FROM_LINE: Final = "From ${if def:return_path{$return_path}{MAILER-DAEMON}} ${tod_bsdinbox}\n"
+QUOTA_WARNING: Final = (
+    "To: $local_part@$domain\nSubject: Your mailbox\n\n"
+    "This message is automatically created by mail delivery software.\n\n"
+    "The size of your mailbox has exceeded a warning threshold that is\nset by the system administrator.\n")
+_MAILDIR_DIRECTORIES: Final = r"^(?:cur|new|\..*)$"
 
 
 @options
@@ -62,3 +92,344 @@ class AppendfileOptions(TransportOptions):
     use_flock_lock: bool = option(BOOL, False)
     use_lockfile: bool = option(BOOL, None)
     use_mbx_lock: bool = option(BOOL, None)
+
+
+class Appendfile(Transport):
+    """Deliver into files."""
+
+    Options = AppendfileOptions
+    options: AppendfileOptions
+
+    def __init__(self, instance: Instance) -> None:
+        super().__init__(instance)
+        o = self.options
+        to_directory = o.directory is not None or o.maildir_format or o.mailstore_format
+        plain = not (o.use_bsmtp or to_directory)
+        given = instance.set_places
+        if o.use_bsmtp:
+            self.check_string, self.escape_string = b".", b".."
+        elif plain and "check_string" not in given:
+            self.check_string, self.escape_string = b"From ", b">From "
+        else:
+            self.check_string = (o.check_string or "").encode("latin-1")
+            self.escape_string = (o.escape_string or "").encode("latin-1")
+        if plain and "escape_string" in given and "check_string" not in given:
+            self.escape_string = (o.escape_string or "").encode("latin-1")
+        self.prefix = o.message_prefix if "message_prefix" in given or o.message_prefix is not None else (
+            FROM_LINE if plain else None)
+        self.suffix = o.message_suffix if "message_suffix" in given or o.message_suffix is not None else (
+            "\n" if plain else None)
+        # Without a word about locking: a lock file and fcntl.
+        if o.use_fcntl_lock is None:
+            o.use_fcntl_lock = not o.use_flock_lock
+        if o.use_lockfile is None:
+            o.use_lockfile = True
+        self._size_regex: re.Pattern[str] | None = None
+        self._folder_regex: re.Pattern[str] | None = None
+        self._quota_directories: re.Pattern[str] | None = None
+
+    def check(self) -> None:
+        o = self.options
+        name, place = self.name, self.instance.place
+
+        def wrong(text: str, option: str | None = None) -> ConfigError:
+            return ConfigError(f"{text} for the {name} transport", self.instance.set_places.get(option or "", place),
+                               option)
+
+        if o.file is not None and o.directory is not None:
+            raise ConfigError(f"Only one of file or directory can be specified for the {name} transport", place)
+        if o.mbx_format:
+            raise wrong("mbx_format is not supported", "mbx_format")
+        if o.use_mbx_lock:
+            raise wrong("use_mbx_lock is not supported", "use_mbx_lock")
+        if o.maildir_format and o.mailstore_format:
+            raise wrong("only one of maildir and mailstore may be specified")
+        if o.maildir_use_size_file not in (True, False, None) and not o.maildir_format:
+            raise wrong("maildir_use_size_file needs maildir_format")
+        if o.file is not None and not (o.use_fcntl_lock or o.use_flock_lock or o.use_lockfile):
+            raise wrong("no locking configured")
+        if o.create_file not in ("anywhere", "inhome", "belowhome") and not (o.create_file or "").startswith("/"):
+            raise ConfigError(f"invalid value given for \"create_file\" for the {name} transport: "
+                              f"\"{o.create_file}\"", self.instance.set_places.get("create_file", place))
+        for option, attribute in (("quota_size_regex", "_size_regex"),
+                                  ("maildirfolder_create_regex", "_folder_regex"),
+                                  ("maildir_quota_directory_regex", "_quota_directories")):
+            source = getattr(o, option) or (_MAILDIR_DIRECTORIES if attribute == "_quota_directories" else None)
+            if source is not None:
+                try:
+                    setattr(self, attribute, re.compile(source, re.ASCII))
+                except re.error as e:
+                    raise ConfigError(f"{name} transport: {option}: {e}",
+                                      self.instance.set_places.get(option, place)) from None
+
+    # -- delivery
+
+    def deliver(self, batch: list[Address], run: TransportRun) -> list[Result]:
+        try:
+            return self._deliver(batch, run)
+        except Refused as e:
+            return [Result(a, e.status, e.text, e.errno, freeze=e.freeze) for a in batch]
+        except write.WriteError as e:
+            return [Result(a, DEFER, e.text, e.errno) for a in batch]
+
+    def _deliver(self, batch: list[Address], run: TransportRun) -> list[Result]:
+        o = self.options
+        path, is_directory = self._where(batch, run)
+        if path == "/dev/null":
+            for address in batch:
+                run.delivered(address)
+            return [Result(a, OK, file_name=path) for a in batch]
+        mode = batch[0].mode if batch[0].mode >= 0 else o.mode
+        if is_directory:
+            size, name = self._to_directory(path, batch, run, mode)
+        else:
+            other = self._other_transport(path, run)
+            if other is not None:
+                results: list[Result] = other.deliver(batch, run)
+                return results
+            size, name = self._to_file(path, batch, run, mode)
+        for address in batch:
+            run.delivered(address)
+        if o.notify_comsat and not is_directory:
+            _notify_comsat(batch[0].local_part, size)
+        return [Result(a, OK, file_name=name, size=size) for a in batch]
+
+    def _where(self, batch: list[Address], run: TransportRun) -> tuple[str, bool]:
+        """Return the path to deliver to, and whether it is a directory."""
+        o = self.options
+        first = batch[0]
+        source = o.file if o.file is not None else o.directory
+        is_directory = o.file is None and (o.directory is not None or o.maildir_format or o.mailstore_format)
+        if source is None:
+            if first.kind not in ("file", "directory"):
+                raise Refused(f"Mandatory file or directory option missing from {self.name} transport", -1)
+            path = first.local_part
+            if path.endswith("/"):
+                is_directory = True
+                path = path.rstrip("/") or "/"
+        else:
+            try:
+                path = expand(source, run.scope)
+            except ExpansionError as e:
+                raise Refused(f'Expansion of "{source}" (file or directory name for {self.name} transport) '
+                              f"failed: {e.text}", -1) from None
+            if not path:
+                raise Refused(f'file or directory name expanded from "{source}" is empty for {self.name} transport',
+                              -1)
+        if not path.startswith("/"):
+            raise Refused(f'appendfile: file or directory name "{path}" is not absolute', ERRNO_NOTABSOLUTE)
+        path = detaint(path, o.create_file, run.home_dir)
+        if is_tainted(path) and first.kind == "address":
+            raise Refused(f"Tainted '{path}' (file or directory name for {self.name} transport) not permitted", -1)
+        return path, is_directory
+
+    def _other_transport(self, path: str, run: TransportRun) -> Transport | None:
+        """Return the transport that file_format asks for; None for this one."""
+        if self.options.file_format is None:
+            return None
+        from pyexim.expand.lists import split_list
+        items = split_list(self.options.file_format)
+        try:
+            with open(path, "rb") as f:
+                start = f.read(max((len(x) for x in items[::2]), default=0) + 16).decode("latin-1")
+        except OSError:
+            return None
+        if not start:
+            return None
+        for text, name in zip(items[::2], items[1::2]):
+            if text and start.startswith(text):
+                if name == self.name:
+                    return None
+                found = run.scope.config.transports.get(name)
+                if found is None:
+                    raise Refused(f"{name} transport (for {text} format) not found", ERRNO_BADFORMAT)
+                driver: Transport = found.driver
+                return driver
+        raise Refused("mailbox file format unrecognized", ERRNO_BADFORMAT)
+
+    # -- the content
+
+    def _expand_text(self, source: str | None, option: str, run: TransportRun) -> bytes:
+        if not source:
+            return b""
+        variables = run.scope.vars
+        before = variables.get("return_path")
+        variables["return_path"] = run.return_path
+        try:
+            return expand(source, run.scope).encode("latin-1")
+        except ForcedFail as e:
+            raise Refused(f'Expansion of "{source}" ({option} for {self.name} transport) failed: {e.text}',
+                          -1) from None
+        except ExpansionError as e:
+            raise Refused(f'Expansion of "{source}" ({option} for {self.name} transport) failed: {e.text}',
+                          -1) from None
+        finally:
+            if before is None:
+                del variables["return_path"]
+            else:
+                variables["return_path"] = before
+
+    def _content(self, batch: list[Address], run: TransportRun) -> tuple[bytes | None, Iterable[bytes], int]:
+        """Return (the whole text if it is small, else None; its pieces; its length, about)."""
+        o = self.options
+        copy = write.prepare(batch, run, o)
+        prefix = self._expand_text(self.prefix, "message_prefix", run)
+        suffix = self._expand_text(self.suffix, "message_suffix", run)
+        if o.use_bsmtp:
+            commands = write.batched_smtp(batch, run, affixes=o.rcpt_include_affixes)
+            prefix += write.to_crlf(commands) if o.use_crlf else commands
+            suffix = (b".\r\n" if o.use_crlf else b".\n") + suffix
+        check, escape = self.check_string, self.escape_string
+        length = len(prefix) + copy.length + len(suffix)
+        if copy.is_small():
+            text = write.form(copy.whole(), check, escape, o.use_crlf)
+            if (o.use_bsmtp or not self._into_new_file()) and not text.endswith(b"\n"):
+                text += b"\r\n" if o.use_crlf else b"\n"
+            whole = prefix + text + suffix
+            return whole, (whole,), len(whole)
+        return None, self._stream(copy, prefix, suffix), length
+
+    def _into_new_file(self) -> bool:
+        return self.options.file is None and self.prefix is None
+
+    def _stream(self, copy: write.Copy, prefix: bytes, suffix: bytes) -> Iterator[bytes]:
+        if prefix:
+            yield prefix
+        last = b"\n"
+        for piece in write.stream_lines(copy.chunks(), self.check_string, self.escape_string, self.options.use_crlf):
+            yield piece
+            last = piece[-1:]
+        if last != b"\n":
+            yield b"\r\n" if self.options.use_crlf else b"\n"
+        if suffix:
+            yield suffix
+
+    # -- to a file
+
+    def _to_file(self, path: str, batch: list[Address], run: TransportRun, mode: int) -> tuple[int, str]:
+        from pyexim.transports.mbox import append, open_mailbox
+        quota = quotas.read_quota(self.options, run.scope, self.name)
+        whole, pieces, length = self._content(batch, run)
+        services = run.scope.services
+        box = open_mailbox(path, self.options, mode=mode, host=services.primary_hostname, home=run.home_dir,
+                           clock=services.clock)
+        try:
+            before = quota.mailbox_size if quota.mailbox_size >= 0 else box.size
+            if quota.is_set():
+                quotas.check(quota, before, 0, length, inclusive=self.options.quota_is_inclusive, where=path)
+            written = append(box, whole, pieces, os.path.dirname(path))
+        except OSError as e:
+            raise _write_failed(e, path) from None
+        finally:
+            box.close()
+        if quotas.crosses_threshold(quota, before, before + written):
+            self._warn(run)
+        return written, path
+
+    # -- to a directory
+
+    def _to_directory(self, path: str, batch: list[Address], run: TransportRun, mode: int) -> tuple[int, str]:
+        from pyexim.transports import maildir, newfile
+        o = self.options
+        quota = quotas.read_quota(o, run.scope, self.name)
+        where = path
+        try:
+            if o.maildir_format:
+                maildir.ensure_maildir(path, o, run.home_dir, self._folder_regex)
+                where = "tmp/" + maildir.unique_name(run.scope.services.clock.time(),
+                                                     run.scope.services.primary_hostname)
+            else:
+                newfile.ensure_directory(path, o, run.home_dir)
+            whole, pieces, length = self._content(batch, run)
+            size_file, before = self._usage(path, quota, run, length, where)
+            if o.maildir_format:
+                lines = whole.count(b"\n") if whole is not None else run.message.message_linecount
+                written, name = maildir.deliver_maildir(path, pieces, run, o, mode, self.name, lines)
+            elif o.mailstore_format:
+                written, name = newfile.deliver_mailstore(path, pieces, batch, run, o, mode, self.name)
+            else:
+                written, name = newfile.deliver_file(path, pieces, run, o, mode, self.name)
+        except OSError as e:
+            raise _write_failed(e, where) from None
+        if size_file is not None:
+            try:
+                size_file.add(written)
+            except OSError:
+                pass  # only a cache: it is made anew when it is missing
+        if before is not None and quotas.crosses_threshold(quota, before, before + written):
+            self._warn(run)
+        return written, name
+
+    def _usage(self, path: str, quota: quotas.Quota, run: TransportRun, length: int,
+               where: str) -> tuple[quotas.SizeFile | None, int | None]:
+        """Check the quota of a directory; (the maildirsize file if there is one, octets used before)."""
+        o = self.options
+        if not quota.is_set() and not o.maildir_use_size_file:
+            return None, None
+        top = path
+        if o.quota_directory is not None:
+            try:
+                top = expand(o.quota_directory, run.scope)
+            except ExpansionError as e:
+                raise Refused(f'Expansion of "{o.quota_directory}" (quota_directory for {self.name} transport) '
+                              f"failed: {e.text}", -1) from None
+        elif o.maildir_format and os.path.exists(f"{path}/maildirfolder"):
+            top = os.path.dirname(path)
+        size_file = None
+        if o.maildir_format and o.maildir_use_size_file:
+            assert self._quota_directories is not None
+            folder = os.path.relpath(path, top) if path != top else "new"
+            if not self._quota_directories.search(folder.partition("/")[0]):
+                return None, None
+            size_file = quotas.SizeFile(top, quota, self._size_regex, self._quota_directories, o.mode,
+                                        run.scope.services.clock.time())
+            size, files = size_file.size, size_file.files
+        elif quota.mailbox_size >= 0 and (quota.mailbox_files >= 0 or not quota.files):
+            size, files = quota.mailbox_size, max(quota.mailbox_files, 0)
+        else:
+            size, files = quotas.directory_usage(top, self._size_regex)
+        if quota.mailbox_size >= 0:
+            size = quota.mailbox_size
+        if quota.mailbox_files >= 0:
+            files = quota.mailbox_files
+        quotas.check(quota, size, files, length, inclusive=o.quota_is_inclusive, where=where)
+        return size_file, size
+
+    def _warn(self, run: TransportRun) -> None:
+        """Send the warning that a mailbox is nearly full; a failure to send it fails nothing else."""
+        source = self.options.quota_warn_message or QUOTA_WARNING
+        services = run.scope.services
+        try:
+            text = expand(source, run.scope)
+        except ExpansionError as e:
+            services.log.panic(f"Failed to expand \"{source}\" (warning message for {self.name} transport): {e.text}")
+            return
+        if services.submit is None:
+            return
+        if not re.search(r"^from:", text.partition("\n\n")[0], re.IGNORECASE | re.MULTILINE | re.ASCII):
+            domain = run.scope.config.main.qualify_domain or services.primary_hostname
+            text = f"From: Mail Delivery System <mailer-daemon@{domain}>\n" + text
+        services.submit(["-t", "-oem", "-oi", "-f", "<>"], text.encode("latin-1"))
+
+
+def _write_failed(error: OSError, where: str) -> Refused:
+    number = error.errno or errno.EIO
+    if number == errno.EDQUOT:
+        return Refused(f"mailbox is full (system quota exceeded while writing to {where})", number)
+    return Refused(f"error while writing to {where}", number)
+
+
+def _notify_comsat(user: str, offset: int) -> None:
+    """Tell the comsat daemon, if there is one, that mail has come; nobody waits for an answer."""
+    import socket  # only where it is configured
+
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            try:
+                port = socket.getservbyname("biff", "udp")
+            except OSError:
+                port = 512
+            s.sendto(f"{user}@{offset}\n".encode("latin-1"), ("127.0.0.1", port))
+    except OSError:
+        return
+

@@ -1,0 +1,168 @@
+"""Deliver a message into a new file: a file in a directory, and mailstore's pair of files.
+
+A message exists under its final name only when it is complete and safe.  Where the system has unnamed
+temporary files the new file is one until then, so that a process that dies leaves nothing behind.
+
+Spec: chapter "The appendfile transport", sections "Operational details for delivery to a new file",
+"Mailstore delivery" and "Non-special new file delivery".  Maildir is in ``transports.maildir``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim.base.messageid import base62
+from pyexim.expand.engine import expand
+from pyexim.model.address import Address
+from pyexim.transports.base import TransportRun
+from pyexim.transports.paths import Refused, make_directories, may_create, sync_directory
+from pyexim.transports.write import write_fd
+
+ERRNO_BADCREATE: Final = -34
+DEFAULT_FILE: Final = "q${base62:$tod_epoch}-$inode"
+_NO_TMPFILE: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
+
+
+class NewFile:
+    """A file being written in a directory; ``publish`` gives it its name, ``abandon`` removes it."""
+
+    def __init__(self, directory: str, temporary: str, mode: int) -> None:
+        self.directory = directory
+        self.temporary: str | None = None
+        try:
+            self.fd = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode)
+        except OSError as e:
+            if e.errno not in _NO_TMPFILE or not os.path.isdir(directory):
+                raise
+            name = os.path.join(directory, temporary)
+            self.fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            self.temporary = name
+        os.fchmod(self.fd, mode)
+        self.written = 0
+
+    def write(self, pieces: Iterable[bytes]) -> None:
+        """Write the content and make it safe."""
+        for piece in pieces:
+            write_fd(self.fd, piece)
+            self.written += len(piece)
+        os.fsync(self.fd)
+
+    def publish(self, path: str, *, replace: bool = False) -> None:
+        """Give the file its name; FileExistsError unless ``replace``."""
+        if self.temporary is not None:
+            if replace:
+                os.rename(self.temporary, path)
+            else:
+                os.link(self.temporary, path)
+                os.unlink(self.temporary)
+            self.temporary = None
+        else:
+            if replace and os.path.lexists(path):
+                os.unlink(path)
+            os.link(f"/proc/self/fd/{self.fd}", path, follow_symlinks=True)
+
+    def abandon(self) -> None:
+        """Close, and remove what has no final name."""
+        os.close(self.fd)
+        if self.temporary is not None:
+            os.unlink(self.temporary)
+
+
+def ensure_directory(path: str, options: Any, home: str | None) -> None:
+    """Make the delivery directory if it is missing and may be made; Refused otherwise."""
+    if os.path.isdir(path):
+        return
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        pass
+    except OSError as e:
+        raise Refused(f"stat() error for {path}: {e.strerror}", e.errno or errno.EIO) from None
+    if not options.create_directory:
+        raise Refused(f"stat() error for {path}: {os.strerror(errno.ENOENT)}", errno.ENOENT)
+    if not may_create(path, options.create_file, home):
+        raise Refused(f"mailbox {path} does not exist, but creation outside the home directory is not permitted",
+                      ERRNO_BADCREATE)
+    try:
+        make_directories(path, options.directory_mode)
+    except OSError as e:
+        raise Refused(f"failed to create directories for {path}: {e.strerror}", e.errno or errno.EIO) from None
+
+
+def deliver_file(directory: str, pieces: Iterable[bytes], run: TransportRun, options: Any, mode: int,
+                 name: str) -> tuple[int, str]:
+    """Deliver into a file named by directory_file; (octets written, path)."""
+    new = NewFile(directory, f"temp.{os.getpid()}.{run.scope.services.primary_hostname}", mode)
+    try:
+        new.write(pieces)
+        variables = run.scope.vars
+        variables["inode"] = str(os.fstat(new.fd).st_ino)
+        source = options.directory_file or DEFAULT_FILE
+        try:
+            file = expand(source, run.scope)
+        except ExpansionError as e:
+            raise Refused(f'Expansion of "{source}" (directory_file for {name} transport) failed: {e.text}',
+                          -1) from None
+        finally:
+            del variables["inode"]
+        path = os.path.join(directory, file)
+        new.publish(path, replace=True)
+        sync_directory(os.path.dirname(path))
+        return new.written, path
+    finally:
+        new.abandon()
+
+
+def deliver_mailstore(directory: str, pieces: Iterable[bytes], batch: list[Address], run: TransportRun,
+                      options: Any, mode: int, name: str) -> tuple[int, str]:
+    """Deliver a pair of files, envelope and message; (octets written, path of the message)."""
+    base = f"{run.message.message_id}-{base62(os.getpid(), 6)}"
+    path = os.path.join(directory, base)
+    variables = run.scope.vars
+    variables["mailstore_basename"] = base
+    try:
+        envelope = _text(options.mailstore_prefix, "mailstore_prefix", run, name)
+        envelope += "".join(f"{x}\n" for x in [run.return_path, *(a.address for a in batch)])
+        envelope += _text(options.mailstore_suffix, "mailstore_suffix", run, name)
+    finally:
+        del variables["mailstore_basename"]
+    # The .tmp name is part of the format: it tells other programs that the pair is not complete.
+    tmp = path + ".tmp"
+    fd = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        try:
+            os.fchmod(fd, mode)
+            write_fd(fd, envelope.encode("latin-1"))
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        new = NewFile(directory, base + ".new", mode)
+        try:
+            new.write(pieces)
+            new.publish(path + ".msg", replace=True)
+        finally:
+            new.abandon()
+        os.rename(tmp, path + ".env")
+        sync_directory(directory)
+        return new.written, path + ".msg"
+    except BaseException:
+        for left in (tmp, path + ".msg"):
+            if os.path.lexists(left):
+                os.unlink(left)
+        raise
+
+
+def _text(source: str | None, option: str, run: TransportRun, name: str) -> str:
+    if source is None:
+        return ""
+    try:
+        text = expand(source, run.scope)
+    except ForcedFail:
+        return ""
+    except ExpansionError as e:
+        raise Refused(f'Expansion of "{source}" ({option} for {name} transport) failed: {e.text}', -1) from None
+    return text if not text or text.endswith("\n") else text + "\n"
