@@ -136,7 +136,7 @@ def starter_settings(config: Configuration, services: Services, *, privileged: b
     """Return what a starter for a configuration decides by; raise ConfigError for a wrong never_users."""
     return StarterSettings(run_job(config, services, fsync=not config.main.disable_fsync),
                            never_users(config, services), privileged=privileged,
-                           panic=lambda text: services.log.panic("in a local delivery process: " + text),
+                           panic=services.log.crash,
                            exim_uid=services.exim_uid, exim_gid=services.exim_gid)
 
 

@@ -361,7 +361,7 @@ def worker_forker(make_run: Callable[[], DeliverRun], connector: Connector | Non
                 connector.close()
             return worker.serve(control, run, title=title)
 
-        return child.fork(job, on_error=log.panic)
+        return child.fork(job, on_error=log.crash)
 
     return fork_worker
 

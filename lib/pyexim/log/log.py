@@ -121,6 +121,12 @@ class Log:
         if self.stderr and not self.to_stderr:
             self._stderr(self.line(text, message_id))
 
+    def crash(self, text: str) -> None:
+        """Write a traceback to the panic log, on one line; the main log only learns that there is one."""
+        line = text.rstrip("\n").replace("\n", " | ")
+        self._write("main", "unexpected error in this program: see the panic log", None)
+        self._write("panic", "unexpected error: " + line, None, duplicate=True)
+
     def close(self) -> None:
         """Close the files; the next line opens them anew."""
         for fd, _, _, _ in self._open.values():

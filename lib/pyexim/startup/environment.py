@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from setproctitle import getproctitle
+
 from pyexim.expand.scope import Scope
 from pyexim.match.lists import match_string, split_list
 from pyexim.startup.process import Process
@@ -14,6 +16,7 @@ from pyexim.startup.process import Process
 
 def clean_environment(process: Process) -> None:
     """Remove what is not kept, add what is configured; a purge that nobody asked for is logged."""
+    getproctitle()  # process titles overwrite the environment's place: it must be found before it is purged
     main = process.config.main
     if main.keep_environment is None:
         if os.environ:

@@ -496,6 +496,9 @@ class Parser:
                 raise UsageError("exim: incompatible command-line options or arguments")
             c.mode = "daemon"
         run = c.queue_run
+        if c.mode and c.mode != "daemon" and run is not None and (
+                run.queue_name is None or run.interval is not None or run.recipient is not None):
+            raise UsageError("exim: incompatible command-line options or arguments")
         if not c.mode and run is not None:
             only_queue = run.queue_name is not None and not c.arguments
             c.mode = "daemon" if run.interval is not None else "queue"

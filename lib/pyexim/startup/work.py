@@ -49,7 +49,7 @@ def launch_starter(process: Process, close: Callable[[], None] | None = None) ->
 
 def report_crash(process: Process) -> Callable[[str], None]:
     """Return what a child process does with an unexpected exception: the panic log has it on one line."""
-    return lambda text: process.log.panic("unexpected error: " + text.rstrip("\n").replace("\n", " | "))
+    return process.log.crash
 
 
 def deliver_run(process: Process, connector: starter.Connector | None) -> DeliverRun:
