@@ -16,9 +16,11 @@ from pyexim.model.host import Host
 class Address:
     """One address.
 
-    ``address`` is the whole address with the local part as routers see it outside of prefix
-    handling; ``local_part`` is as given (case kept), ``domain`` is lower case.  ``unique`` is what
-    duplicates are found by.  ``onetime_parent`` belongs to a redirect with one_time.  ``vars`` holds
+    ``address`` is the whole address, its local part as given, ``domain`` is lower case.
+    ``local_part`` is the router's view while one runs, and stays so when it has accepted: in lower
+    case unless caseful_local_part, without affixes (those are in ``prefix`` and ``suffix``); for what
+    is transmitted see ``routers.affixes.transmitted_local_part``.  ``unique`` is what duplicates are
+    found by and what journal and non-recipients hold.  ``onetime_parent`` belongs to a redirect with one_time.  ``vars`` holds
     the router's ``set`` variables (r_...).
     """
 
@@ -92,6 +94,9 @@ class Address:
     flags: set[str] = field(default_factory=set)
     """Rare facts: pipelining, chunking, prdr, utf8, continued, tcp-fastopen, auth=..., dane."""
     lookup_facts: dict[str, str] = field(default_factory=dict)
+    settled: Any = None
+    """The RouteOutcome that the router which made this address has decided for it already: a pipe or
+    file, a copy made by "unseen".  ``routers.runner.route_address`` returns it without routing."""
 
     def __post_init__(self) -> None:
         if not self.domain and not self.local_part and self.kind == "address":

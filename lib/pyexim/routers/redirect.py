@@ -1,9 +1,40 @@
-"""The redirect router."""
+"""The redirect router: aliases, .forward files, and everything else that makes addresses of an address.
+
+Spec: chapter "The redirect router".  The list is read by ``redirection``, a file by ``redirect_file``;
+here are the options and what they make of the items.  Filter files are refused by name.  Where a list
+contains :fail:, :defer: or :blackhole: the other items do not count, as the spec says.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+
+from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
+from pyexim.base.octets import SPACE, lower, strip
+from pyexim.base.taint import is_tainted, like
 from pyexim.config.option import BOOL, OCTAL, STRING, STRING_LIST, option, options
+from pyexim.expand.engine import expand
+from pyexim.match.lists import split_list
+from pyexim.model.address import Address
+from pyexim.privs import find_group, find_user
+from pyexim.rewrite.api import has_rules, rewrite_one
+from pyexim.routers.base import Declined, Deferred, Discarded, Failed, Rerouted, RouteOutcome, Router, RouteRun
+from pyexim.routers.children import make_child, make_item
+from pyexim.routers.files import open_as
+from pyexim.routers.generic import ROUTED
 from pyexim.routers.options import RouterOptions
+from pyexim.routers.preconditions import panic
+from pyexim.routers.redirect_errors import report_syntax_errors
+from pyexim.routers.redirect_file import FileRules, Reader, Unusable, read_all, read_redirect_file
+from pyexim.routers.redirection import (
+    Item,
+    ListRules,
+    Redirection,
+    RedirectionError,
+    is_filter,
+    parse_redirection,
+)
 
 
 @options
@@ -60,3 +91,254 @@ class RedirectOptions(RouterOptions):
     skip_syntax_errors: bool = option(BOOL, False)
     syntax_errors_text: str | None = option(STRING, None, expanded=True)
     syntax_errors_to: str | None = option(STRING, None)
+
+
+class Redirect(Router):
+    """The driver."""
+
+    Options = RedirectOptions
+    needs_transport = False
+
+    def check(self) -> None:
+        """Refuse what makes no sense, and prepare what does not change from address to address."""
+        options = self.options
+        if (options.file is None) == (options.data is None):
+            raise self._wrong(f'{"one" if options.file is None else "only one"} of "file" or "data" must be specified',
+                              "data")
+        if options.qualify_domain is not None and options.qualify_preserve_domain:
+            raise self._wrong('only one of "qualify_domain" or "qualify_preserve_domain" must be set', "qualify_domain")
+        if options.allow_filter and not options.check_local_user and options.user is None:
+            raise self._wrong('"user" or "check_local_user" must be set with "allow_filter"', "allow_filter")
+        if options.one_time:
+            if options.unseen is not False:
+                raise self._wrong('"unseen" may not be used with "one_time"', "unseen")
+            if options.headers_add is not None or options.headers_remove is not None:
+                raise self._wrong('"headers_add" and "headers_remove" are not permitted with "one_time"', "one_time")
+        self._no_pipe = options.forbid_pipe or options.one_time
+        self._no_file = options.forbid_file or options.one_time
+        self._owners = self._ids(options.owners, "owners", "user")
+        self._owngroups = self._ids(options.owngroups, "owngroups", "group")
+        self._check_owner = options.check_owner
+        if self._check_owner is None:
+            self._check_owner = options.check_local_user or options.owners is not None
+        self._check_group = options.check_group
+        if self._check_group is None:
+            self._check_group = ((options.check_local_user and not options.modemask & 0o20)
+                                 or options.owngroups is not None)
+        self._forbidden = frozenset(name for name, wrong in (
+            ("fail", not options.allow_fail), ("defer", not options.allow_defer),
+            ("blackhole", options.forbid_blackhole), ("include", options.forbid_include)) if wrong)
+
+    def _wrong(self, text: str, option: str) -> ConfigError:
+        places = self.instance.set_places
+        return ConfigError(f"{self.name} router:\n  {text}", places.get(option, self.instance.place), option)
+
+    def _ids(self, text: str | None, option: str, what: str) -> frozenset[int]:
+        """Return the ids of a list of user or group names."""
+        found = set()
+        for item in split_list(text) if text else []:
+            if what == "user":
+                user = find_user(item)
+                number = None if user is None else user[1]
+            else:
+                number = find_group(item)
+            if number is None:
+                raise self._wrong(f"{what} {item} was not found", option)
+            found.add(number)
+        return frozenset(found)
+
+    # -- routing
+
+    def route(self, address: Address, run: RouteRun) -> RouteOutcome:
+        """Redirect the address, or do with it what a special item says; decline where there is nothing."""
+        if self.options.user is not None or self.options.group is not None:
+            problem = self.generic.owner(address, run)
+            if problem is not None:
+                return problem
+        try:
+            text = self._text(address, run)
+        except ForcedFail:
+            return Declined()
+        except ExpansionError as e:
+            return Deferred(f'failed to expand "{self.options.data or self.options.file}": {e.text}')
+        except Unusable as e:
+            return Deferred(e.text)
+        if not text:
+            return Declined()
+        kind = "file" if self.options.file is not None else "data"
+        if text[0] == "#" or text.lstrip(SPACE)[:1] == "#":
+            name = is_filter(text)
+            if name is not None:
+                return self._filter(name)
+        try:
+            found = parse_redirection(text, self._rules(address, run))
+        except RedirectionError as e:
+            return Deferred(f"error in redirect {kind}: {e.text}")
+        if found.skipped:
+            report_syntax_errors(self, address, found.skipped, run)
+        if found.verdict:
+            return self._verdict(found, run)
+        if not found.items:
+            return Declined("syntax error in redirection data" if found.skipped else "")
+        return self._redirect(address, found.items, run)
+
+    def _text(self, address: Address, run: RouteRun) -> str | None:
+        options = self.options
+        if options.data is not None:
+            return expand(options.data, run.scope)
+        path = strip(expand(options.file, run.scope))
+        return read_redirect_file(path, self._file_rules(address), self._reader(address, run), run.scope)
+
+    def _file_rules(self, address: Address) -> FileRules:
+        options = self.options
+        owners = groups = None
+        if self._check_owner:
+            owners = (self._owners | {address.uid} if options.check_local_user and address.uid is not None
+                      else self._owners)
+        if self._check_group:
+            groups = (self._owngroups | {address.gid} if options.check_local_user and address.gid is not None
+                      else self._owngroups)
+        return FileRules(options.ignore_eacces, options.ignore_enotdir, options.modemask, owners, groups)
+
+    def _reader(self, address: Address, run: RouteRun) -> Reader:
+        """Say whom to open files as: the user of the router, where there is one."""
+        return Reader(address.uid, address.gid, address.user_name if address.initgroups else None)
+
+    def _filter(self, name: str) -> RouteOutcome:
+        """Refuse filtering instructions: not allowed here, or not there yet."""
+        options = self.options
+        if not options.allow_filter:
+            return Deferred("error in filter data: filtering not enabled")
+        if (options.forbid_exim_filter if name == "Exim" else options.forbid_sieve_filter):
+            return Deferred(f"error in filter data: {name} filtering not enabled")
+        return Deferred(f"error in filter data: {name} filter is not there yet")
+
+    def _rules(self, address: Address, run: RouteRun) -> ListRules:
+        options, main = self.options, run.scope.config.main
+
+        def include(path: str) -> str:
+            return self._read_include(path, address, run)
+        return ListRules(main.allow_domain_literals, main.strip_trailing_dot, main.allow_utf8_domains,
+                         options.skip_syntax_errors, self._forbidden, include)
+
+    def _read_include(self, path: str, address: Address, run: RouteRun) -> str:
+        """Return the content of an included file."""
+        directory = self.options.include_directory
+        if is_tainted(path):
+            raise RedirectionError(f"Tainted name '{path}' for included file not permitted")
+        if not path.startswith("/"):
+            raise RedirectionError(f'included file "{path}" is not an absolute path')
+        if directory is not None and not _is_under(path, directory):
+            raise RedirectionError(f"included file {path} is not in directory {directory}")
+        reader = self._reader(address, run)
+        fd, number = open_as(path, run.scope, reader.uid, reader.gid, reader.user_name)
+        if fd < 0:
+            raise RedirectionError(f"failed to open included file {path}: {os.strerror(number)}")
+        try:
+            return read_all(fd, path)
+        except Unusable as e:
+            text = e.text.replace("error while reading ", "error while reading included file ", 1)
+            raise RedirectionError(text) from None
+        finally:
+            os.close(fd)
+
+    def _verdict(self, found: Redirection, run: RouteRun) -> RouteOutcome:
+        if found.verdict == "blackhole":
+            return Discarded(":blackhole:")
+        default = "5" if found.verdict == "fail" else "4"
+        code, user_text = split_code(found.text)
+        if code is not None and self.options.forbid_smtp_code:
+            code = None
+        elif code is not None and str(code)[0] != default:
+            panic(run, f"{self.name} router: SMTP code {code} in redirection data ignored: "
+                       f"it must begin with {default}")
+            code = None
+        if found.verdict == "fail":
+            return Failed(found.text, user_text, smtp_code=code)
+        return Deferred(found.text, user_text, smtp_code=code)
+
+    def _redirect(self, address: Address, items: list[Item], run: RouteRun) -> RouteOutcome:
+        """Make the children."""
+        options = self.options
+        problem = self.generic.decorate(address, run)
+        if problem is not None:
+            return problem
+        if options.hide_child_in_errmsg:
+            address.flags.add("hide_child")
+        children = []
+        for item in items:
+            if item.kind == "address":
+                try:
+                    text = self._qualified(item, address, run)
+                except ExpansionError as e:
+                    return Deferred(f'failed to expand "{options.qualify_domain}": {e.text}')
+                child = make_child(address, text)
+                if options.one_time:
+                    child.one_time = True
+            else:
+                child = self._local_item(item, address, run)
+            children.append(child)
+        return Rerouted(children)
+
+    def _qualified(self, item: Item, address: Address, run: RouteRun) -> str:
+        """Return the address of an item: with a domain, rewritten, and the own address for an ancestor's."""
+        options, scope = self.options, run.scope
+        text = item.text
+        if "@" not in text:
+            if item.keep_domain or options.qualify_preserve_domain:
+                domain = address.domain
+            elif options.qualify_domain is not None:
+                domain = expand(options.qualify_domain, scope)
+            else:
+                main = scope.config.main
+                domain = main.qualify_recipient or main.qualify_domain or scope.services.primary_hostname
+            text = like(f"{text}@{domain}", text, domain)
+        if options.rewrite and has_rules(scope.config, "T"):
+            text = rewrite_one(text, "T", scope)
+        if options.check_ancestor:
+            folded = lower(text)
+            ancestor: Address | None = address.parent
+            while ancestor is not None:
+                if lower(ancestor.address) == folded:
+                    return address.address
+                ancestor = ancestor.parent
+        return text
+
+    def _local_item(self, item: Item, address: Address, run: RouteRun) -> Address:
+        """Make the child for a pipe or file: settled, since its transport is known here."""
+        child = make_item(address, item.kind, item.text)
+        self.generic.directories(child)
+        child.router = self.instance
+        source = {"pipe": self.options.pipe_transport, "file": self.options.file_transport,
+                  "directory": self.options.directory_transport}[item.kind]
+        outcome: RouteOutcome = ROUTED
+        if source is not None and not run.verify:
+            found = self.generic.find_transport(source, run, f"{item.kind}_transport")
+            if isinstance(found, Deferred):
+                outcome = found
+            else:
+                child.transport = found
+        if self._no_pipe if item.kind == "pipe" else self._no_file:
+            outcome = Failed(f'delivery to {"pipe" if item.kind == "pipe" else "file"} forbidden')
+            child.flags.add("forbidden")
+        elif source is None and not run.verify:
+            outcome = Deferred(f"{item.kind}_transport unset in {self.name} router", errno=-30)
+        child.settled = outcome
+        return child
+
+
+def _is_under(path: str, directory: str) -> bool:
+    """Tell whether a path is below a directory, without leaving it by way of ".."."""
+    directory = directory.rstrip("/")
+    return path.startswith(directory + "/") and ".." not in path[len(directory):].split("/")
+
+
+_code = re.compile(r"([245][0-9][0-9])(?= )", re.ASCII).match
+
+
+def split_code(text: str) -> tuple[int | None, str]:
+    """Take an SMTP code off the start of a text."""
+    match = _code(text)
+    if match is None:
+        return None, text
+    return int(match[1]), like(text[match.end():].lstrip(" "), text)
