@@ -8,10 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from pyexim.base.messageid import is_message_id
+from pyexim.queue import fastlist
 from pyexim.spool.api import SpoolSettings, find
 from pyexim.spool.listing import Listed, list_queue, message_ids, read_listed
 from pyexim.spool.names import directory_for
+from pyexim.spool.scan import subdirectories
 
 _FLUSH = 65536
 
@@ -46,6 +50,8 @@ def write_listing(settings: SpoolSettings, style: Style, ids: list[str], now: fl
         found = [message_id for message_id, _ in message_ids(settings)]
         write("".join(f"{i}\n" for i in (sorted(found) if style.ordered else found)))
         return
+    elif not style.generated and not style.undelivered and _write_fast(settings, style, now, write):
+        return
     else:
         messages = list_queue(settings, ordered=style.ordered)
     pieces: list[str] = []
@@ -58,6 +64,30 @@ def write_listing(settings: SpoolSettings, style: Style, ids: list[str], now: fl
             write("".join(pieces))
             pieces, size = [], 0
     write("".join(pieces))
+
+
+def _write_fast(settings: SpoolSettings, style: Style, now: float, write: Callable[[str], object]) -> bool:
+    """Write the listing of a queue without subdirectories; False where the other way must do it."""
+    found = subdirectories(settings)
+    if sum(1 for _, names in found if any(n.endswith("-H") for n in names)) > 1:
+        return False
+    for subdirectory, names in found:
+        ids = [n[:-2] for n in names if n.endswith("-H") and is_message_id(n[:-2])]
+        if not ids:
+            continue
+        if style.ordered:
+            ids.sort()
+        journals = {n[:-2] for n in names if n.endswith("-J")}
+        directory = directory_for(settings, subdirectory)
+
+        def slow(message_id: str, where: str = directory) -> str:
+            listed = read_listed(settings, where, message_id)
+            return "" if listed is None else format_message(listed, style, now, settings)
+
+        parts = [partial(fastlist.format_ids, directory, share, now, journals, slow, format_age, format_size)
+                 for share in fastlist.shares(ids)]
+        fastlist.write_shared(parts, lambda data: write(data.decode("latin-1")))
+    return True
 
 
 def _one(settings: SpoolSettings, message_id: str) -> Listed:
