@@ -84,7 +84,7 @@ def set_option(line: str, infos: Infos, target: Any, unknown: str, seen: dict[st
     name, rest, (field, info), negated = find_option(line, infos, unknown)
     kind = info.kind
     key = name if negated is None else name[4 if name.startswith("not_") else 3:]
-    if key in seen and kind is not HEADERS and kind is not SET:
+    if key in seen and kind is not HEADERS and kind is not SET and info.style != "conditions":
         raise OptionError(f'"{name}" option set for the second time')
     if kind is BOOL:
         value = _read_switch(name, rest, info, negated)
@@ -101,6 +101,10 @@ def set_option(line: str, infos: Infos, target: Any, unknown: str, seen: dict[st
             value = read_string(name, rest)
             if kind is HEADERS or kind is SET:
                 value = _accumulate(key, getattr(target, field), value)
+            elif info.style == "conditions":
+                if key in seen:
+                    # several settings must all be true; this is how Exim writes it, too
+                    value = f"${{if and{{{{bool_lax{{{getattr(target, field)}}}}}{{bool_lax{{{value}}}}}}}}}"
             elif info.style:
                 value = _check_style(name, value, info, expand)
     setattr(target, field, value)

@@ -26,7 +26,7 @@ class RouterOptions:
     cannot_route_message: str | None = option(STRING, None, expanded=True)
     caseful_local_part: bool = option(BOOL, False)
     check_local_user: bool = option(BOOL, False)
-    condition: str | None = option(STRING, None, expanded=True)
+    condition: str | None = option(STRING, None, expanded=True, style="conditions")
     debug_print: str | None = option(STRING, None, expanded=True)
     disable_logging: bool = option(BOOL, False)
     dnssec_request_domains: str | None = option(DOMAIN_LIST, "*", expanded=True)
