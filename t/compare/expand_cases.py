@@ -32,6 +32,7 @@ spool_directory = {spool}
 log_file_path = {spool}/%slog
 primary_hostname = mx.example.com
 exim_user = {user}
+keep_environment = PATH : FOO
 domainlist local_domains = a.example : b.example : *.c.example
 addresslist al = a@b : c@d
 localpartlist lpl = x : y
@@ -44,7 +45,8 @@ denying:
 deferring:
   defer
 """
-_LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [^\n]*\n", re.MULTILINE)
+_LOG_LINE = re.compile(r"^(> )?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [^\n]*\n", re.MULTILINE)
+_IDS = re.compile(r"euid=\d+ egid=\d+")
 
 
 def escape(text: str) -> str:
@@ -106,7 +108,8 @@ def ask_exim(sources: list[str], message: bool, directory: Path) -> list[str]:
         command = [str(EXIM), "-C", str(configuration), *(["-bem", str(DATA / "message")] if message else ["-be"])]
         run = subprocess.run(command, input=text.encode("latin-1"), stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, check=False, env={"PATH": "/usr/bin:/bin", "FOO": "bar"})
-        output = _LOG_LINE.sub("", run.stdout.decode("latin-1").replace("> ", "> ", 1))
+        output = _LOG_LINE.sub(lambda m: m[1] or "", run.stdout.decode("latin-1"))
+        output = _IDS.sub("euid=N egid=N", output)
         answers += _split(output, len(rest))
     return answers
 

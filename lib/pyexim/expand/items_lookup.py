@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from pyexim.base.errors import ExpansionDefer, ExpansionError
 from pyexim.base.octets import SPACE, is_digits, lower
@@ -20,6 +20,7 @@ from pyexim.expand.base import (
     as_callable,
     restore_numeric,
     save_numeric,
+    set_numeric,
 )
 from pyexim.expand.items_lists import value_part, with_value
 from pyexim.expand.parser import Parser, choose
@@ -31,10 +32,10 @@ from pyexim.expand.scope import Scope
 def parse_extract(parser: Parser, name: str) -> Part:
     """${extract{key}{data}...}, ${extract{number}{separators}{data}...}, ${extract json{...}{data}...}."""
     parser.space()
-    for word in ("jsons", "json"):
-        if parser.src.startswith(word, parser.pos):
-            parser.pos += len(word)
-            return _parse_json(parser, name, word == "jsons")
+    for keyword in ("jsons", "json"):
+        if parser.src.startswith(keyword, parser.pos):
+            parser.pos += len(keyword)
+            return _parse_json(parser, name, keyword == "jsons")
     key = parser.argument("missing '{' for arg 1 of extract")
     word: str | None = key if isinstance(key, str) else getattr(key, "literal", None)
     numeric = None if word is None else _is_number(word)
@@ -237,14 +238,23 @@ def parse_env(parser: Parser, name: str) -> Part:
 # -- certextract
 
 
+_CERTIFICATE: Final = re.compile(r"\$(?:\{(tls_(?:in|out)_(?:our|peer)cert)\}|(tls_(?:in|out)_(?:our|peer)cert)(?![A-Za-z0-9_]))")
+
+
 def parse_certextract(parser: Parser, name: str) -> Part:
-    """${certextract...: not there; it is read so that the string around it can be."""
+    """${certextract{field}{certificate}{yes}{no}}: without certificate the no string; taking one apart is not there."""
     parser.argument("missing '{' for field arg of certextract")
-    parser.argument("missing '{' for cert variable arg of certextract")
-    parser.choice(name)
+    parser.space()
+    found = _CERTIFICATE.match(parser.src, parser.pos + 1)
+    certificate = as_callable(parser.argument("missing '{' for cert variable arg of certextract"))
+    yes, no = choose(name, parser.choice(name), value_part)
 
     def run(scope: Scope) -> str:
-        raise ExpansionError('support for "certextract" is not included in this program')
+        if found is None:
+            raise ExpansionError('second argument of "certextract" must be a certificate variable')
+        if certificate(scope):
+            raise ExpansionError('support for "certextract" is not included in this program')
+        return with_value(scope, None, yes, no)
 
     return run
 
@@ -282,9 +292,11 @@ def parse_lookup(parser: Parser, name: str) -> Part:
             raise ExpansionError(table.FORBIDDEN["lookup"])
         if single is not None:
             wanted = single(scope)
-            file: str | None = argument(scope).rstrip(SPACE)
+            name = argument(scope)
+            file: str | None = like(name.rstrip(SPACE), name)
         else:
-            wanted = argument(scope).lstrip(SPACE)
+            query = argument(scope)
+            wanted = like(query.lstrip(SPACE), query)
             file = None
         saved = save_numeric(scope)
         try:
@@ -293,8 +305,22 @@ def parse_lookup(parser: Parser, name: str) -> Part:
                 if file is not None and result.error.startswith(_OPEN_ERRORS):
                     raise ExpansionDefer(result.error)
                 raise ExpansionDefer(f'lookup of "{wanted}" gave DEFER: {result.error}')
+            if result.found and spec.startswith("partial"):
+                _set_partial(scope, spec, wanted, result.key)
             return with_value(scope, result.value if result.found else None, yes, no)
         finally:
             restore_numeric(scope, saved)
 
     return run
+
+
+def _set_partial(scope: Scope, spec: str, wanted: str, key: str) -> None:
+    """Set $1 to the part of the key that a partial match left out, $2 to the one that was found."""
+    parts: Callable[[str], Any] = table.service("lookup_spec")
+    rest, wild = wanted, ""
+    if key != wanted:
+        rest = key.removeprefix(parts(spec).affix)
+        if not wanted.endswith(rest):
+            rest = ""
+        wild = wanted[:max(0, len(wanted) - len(rest) - 1)]
+    set_numeric(scope, ["", like(wild, wanted), like(rest, wanted)])

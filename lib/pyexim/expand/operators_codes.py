@@ -49,13 +49,13 @@ def _from_digits(text: str, alphabet: str, name: str, what: str) -> str:
 
 
 def base62(scope: Scope, text: str, argument: str | None, name: str) -> str:
-    """${base62:digits}: at least six characters."""
+    """${base62:digits}: six characters, the last ones of a greater number."""
     value = _decimal(text, "base62")
     out = []
     while value:
         value, digit = divmod(value, 62)
         out.append(_BASE62[digit])
-    return "".join(reversed(out)).rjust(6, "0")
+    return "".join(reversed(out)).rjust(6, "0")[-6:]
 
 
 def base62d(scope: Scope, text: str, argument: str | None, name: str) -> str:

@@ -84,7 +84,9 @@ def localpart_to_alabel(scope: Scope, text: str, argument: str | None, name: str
     """${utf8_localpart_to_alabel:...}"""
     if text.isascii():
         return text
-    return like(_to_alabel(_prepared(text)), text)
+    import unicodedata  # heavy: only for names that are no ASCII
+
+    return like(_to_alabel(unicodedata.normalize("NFC", _unicode(text))), text)
 
 
 def domain_from_alabel(scope: Scope, text: str, argument: str | None, name: str) -> str:

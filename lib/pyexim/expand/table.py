@@ -219,12 +219,13 @@ SERVICES: Final = {
     "acl": "pyexim.acl.expansions:call_acl",
     "lookup": "pyexim.lookup.api:find",
     "lookup_check": "pyexim.lookup.api:check_type",
+    "lookup_spec": "pyexim.lookup.api:parse_spec",
     "lookup_quote": "pyexim.lookup.api:quote",
     "match_address": "pyexim.match.lists:match_address",
     "match_domain": "pyexim.match.lists:match_domain",
     "match_host_address": "pyexim.match.lists:match_host_address",
     "match_local_part": "pyexim.match.lists:match_local_part",
-    "host_name": "pyexim.match.hostname:find_name",
+    "host_name": "pyexim.dns.hosts:look_up_name",
     "tls_client": "pyexim.tls.client:wrap_socket",
 }
 """What the language asks of rooms to its right and above."""

@@ -19,6 +19,7 @@ from pyexim.lookup.table import QUERY_STYLE, driver
 
 _TYPE: Final = re.compile(
     r"(?:partial(\d*)(?:\(([^)]*)\)|-))?([a-z0-9_]+?)(\*@|\*)?((?:,[^,]*)*)\Z", re.ASCII | re.DOTALL)
+_PARTIAL: Final = re.compile(r"partial\d*(?:\([^)]*\)|-)", re.ASCII)
 RESULT_CACHE: Final = 2000
 
 
@@ -30,6 +31,8 @@ class LookupResult:
     value: str = ""
     deferred: bool = False
     error: str = ""
+    key: str = ""
+    """The key that matched, of those that partial matching and defaults try."""
 
 
 NOTHING: Final = LookupResult(False)
@@ -71,6 +74,17 @@ def parse_spec(text: str) -> Spec | str:
             options.append((key, value))
     return Spec(name, int(number or 2) if has_partial else -1, "*." if affix is None else affix, default or "",
                 tuple(options), no_read, ret)
+
+
+def is_query_style(text: str) -> bool:
+    """Tell whether a lookup type, as written, takes a query rather than a key and a file."""
+    spec = parse_spec(text)
+    return not isinstance(spec, str) and spec.name in QUERY_STYLE
+
+
+def without_partial(text: str) -> str:
+    """Return a lookup type without its prefix for partial matching."""
+    return _PARTIAL.sub("", text, count=1)
 
 
 def check_type(text: str, single_key: bool) -> str | None:
@@ -195,7 +209,7 @@ def keys_to_try(key: str, spec: Spec) -> list[str]:
 
 def _result(outcome: Outcome, key: str, spec: Spec) -> LookupResult:
     if isinstance(outcome, Found):
-        return LookupResult(True, untaint(key) if spec.ret == "key" else untaint(outcome.value))
+        return LookupResult(True, untaint(key) if spec.ret == "key" else untaint(outcome.value), key=key)
     if isinstance(outcome, Deferred):
         return LookupResult(False, deferred=True, error=outcome.text)
     return NOTHING
