@@ -44,6 +44,9 @@ class RecordingLog:
     def panic(self, text: str, *, message_id: str | None = None) -> None:
         self.panics.append(text)
 
+    def crash(self, text: str) -> None:
+        self.panics.append(text)
+
     def time_stamp(self) -> str:
         return "2026-01-01 00:00:00"
 
@@ -120,7 +123,8 @@ class World:
         new = create(self.spool, message_id)
         new.write(b"body\n")
         message = Message(
-            message_id=message_id, sender_address=Tainted(sender), recipients=[Recipient(Tainted(r)) for r in recipients],
+            message_id=message_id, sender_address=Tainted(sender),
+            recipients=[Recipient(Tainted(r)) for r in recipients],
             headers=[Header("Subject: t\n"), Header(f"Message-Id: <E{message_id}@lab.example>\n", "I")],
             received_time=self.clock.time(), received_time_complete=self.clock.time(), originator_login="root",
             originator_uid=0, originator_gid=0, deliver_firsttime=True, body_linecount=1)

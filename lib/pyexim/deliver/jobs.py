@@ -129,7 +129,7 @@ def encode_results(results: list[Result], batch: list[Address]) -> bytes:
         if r.auth:
             values["auth"] = list(r.auth)
         if r.retries:
-            values["retries"] = [[i.key, i.errno, i.more_errno, i.text, i.delete, i.pattern, i.kind]
+            values["retries"] = [[i.key, i.errno, i.more_errno, i.text, i.delete, i.pattern, i.kind, i.domain]
                                  for i in r.retries]
         out.append(values)
     return json.dumps(out, separators=(",", ":")).encode("ascii")

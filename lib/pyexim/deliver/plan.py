@@ -19,7 +19,7 @@ from pyexim.expand.scope import Scope
 from pyexim.match.lists import match_domain, split_list
 from pyexim.model.address import Address
 from pyexim.model.message import Message
-from pyexim.retry.api import RetryItem, RetryRecord
+from pyexim.retry.api import RetryItem, RetryRecord, outlived
 from pyexim.routers.base import Deferred, Discarded, Failed, Rerouted, Routed, RouteRun
 from pyexim.routers.runner import route_address
 
@@ -100,7 +100,7 @@ def make_plan(addresses: list[Address], scope: Scope, rules: PlanRules, message:
             continue
         if address.settled is None and (
                 (rules.hold and _held(address, scope, rules, plan))
-                or (rules.queue_run and not rules.force and _too_early(address, rules, plan, message))):
+                or (rules.queue_run and not rules.force and _too_early(address, rules, plan, message, scope))):
             continue
         scope.address = address
         run = RouteRun(scope=scope)
@@ -207,12 +207,14 @@ def _defer(address: Address, number: int, text: str, plan: Plan) -> bool:
     return True
 
 
-def _too_early(address: Address, rules: PlanRules, plan: Plan, message: Message) -> bool:
+def _too_early(address: Address, rules: PlanRules, plan: Plan, message: Message, scope: Scope) -> bool:
     """Tell whether the retry time of routing (or of an address with this sender) has not come."""
     for key in (f"R:{address.domain}", f"R:{address.address}",
                 f"R:{address.address}:<{message.sender_address}>"):
         record = rules.find_record(key)
-        if record is not None and rules.now < record.next_try and not record.expired:
+        if record is not None and rules.now < record.next_try and not record.expired and not outlived(
+                record, address.address if "@" in key else address.domain, None, scope,
+                rules.now - message.received_time):
             return _defer(address, ERRNO_RRETRY, "retry time not reached", plan)
     return False
 

@@ -17,6 +17,7 @@ from pyexim.base.errors import ExpansionError, SpoolError
 from pyexim.deliver import bounce, local, plan, remote, warn
 from pyexim.deliver.api import Attempt, DeliverRun
 from pyexim.deliver.frozen import FrozenSettings, decide
+from pyexim.deliver.limit import entered
 from pyexim.deliver.record import Record
 from pyexim.deliver.starter import Direct, LocalJob
 from pyexim.expand.engine import expand
@@ -24,7 +25,7 @@ from pyexim.expand.scope import Scope
 from pyexim.match.lists import match_domain
 from pyexim.model.address import Address
 from pyexim.model.message import Recipient
-from pyexim.retry.api import RetryItem, RetryRecord, find_record, update
+from pyexim.retry.api import RetryItem, RetryRecord, find_record, outlived, update
 from pyexim.spool.api import LockedMessage, format_header_file, lock
 from pyexim.transports.base import DEFER, FAIL, OK, PENDING, Result
 
@@ -53,7 +54,8 @@ def deliver(message_id: str, run: DeliverRun) -> Attempt:
     try:
         return _Delivery(locked, run).attempt()
     except Exception:  # noqa: BLE001 - a bug of ours must not take the worker or the message with it
-        log.panic("delivery attempt abandoned: " + traceback.format_exc(), message_id=message_id)
+        log.main("delivery attempt abandoned: unexpected error", message_id=message_id)
+        log.crash(f"in a delivery attempt at {message_id}: {traceback.format_exc()}")
         return Attempt("kept")
     finally:
         locked.close()
@@ -176,7 +178,8 @@ class _Delivery:
         scope.transport_name = first.transport.name
         if run.queue_run and not run.force:
             record = self._find(_local_key(first))
-            if record is not None and self.now < record.next_try and not record.expired:
+            if record is not None and self.now < record.next_try and not record.expired and not outlived(
+                    record, first.address, None, scope, self.now - self.message.received_time):
                 return [Result(a, DEFER, "Retry time not yet reached", errno=plan.ERRNO_LRETRY) for a in batch], ""
         path, why = remote.transport_return_path(batch, self.message.sender_address, scope)
         if why is None:
@@ -192,7 +195,11 @@ class _Delivery:
             return [Result(a, OK) for a in batch], path
         starter = self.services.privileged or self._direct()
         started = self.services.clock.monotonic()
-        results: list[Result] = starter.run_local(self._job(batch, env, path))
+        with entered(first, scope) as free:
+            if not free:
+                text = "concurrency limit reached for transport"
+                return [Result(a, DEFER, text, errno=plan.ERRNO_TRETRY) for a in batch], path
+            results: list[Result] = starter.run_local(self._job(batch, env, path))
         seconds = self.services.clock.monotonic() - started
         for result in results:
             result.seconds = result.seconds or seconds
@@ -356,7 +363,8 @@ class _Delivery:
             if result.status == FAIL:
                 self.record.fail(address, result, return_path=path)
             elif result.status != OK:
-                if batch[0].transport.driver.is_local and not result.retries and result.errno != plan.ERRNO_LRETRY:
+                not_tried = result.errno in (plan.ERRNO_LRETRY, plan.ERRNO_TRETRY)
+                if batch[0].transport.driver.is_local and not result.retries and not not_tried:
                     address.retries.append(_local_retry(address, result))
                 self.record.defer(address, result)
 
@@ -447,7 +455,7 @@ class _Delivery:
         """Write the retry data; addresses whose time is over fail."""
         record = self.record
         items = record.retries
-        if not items or self.services.hints is None:
+        if not items:
             return
         expired = update(items, self.scope, message_age=self.now - self.message.received_time)
         record.retries = []

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pyexim import child
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.deliver.jobs import decode_results, encode_results
+from pyexim.deliver.limit import entered
 from pyexim.deliver.local import delivery_scope, write_all
+from pyexim.deliver.plan import ERRNO_TRETRY
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.model.address import Address
@@ -90,7 +92,10 @@ def deliver_batch(batch: list[Address], path: str, remote: RemoteRun, *, data_fd
                        host_port=host.port if host else None) for a in batch]
     run = TransportRun(scope=scope, message=message, data_fd=data_fd, delivered=remote.journal, return_path=path,
                        continued=remote.continued, first_attempt=remote.first_attempt)
-    results: list[Result] = transport.driver.deliver(batch, run)
+    with entered(batch[0], scope) as free:
+        if not free:
+            return [Result(a, DEFER, "concurrency limit reached for transport", errno=ERRNO_TRETRY) for a in batch]
+        results: list[Result] = transport.driver.deliver(batch, run)
     told = {id(r.address) for r in results}
     results += [Result(a, DEFER, "the transport gave no result", errno=-1) for a in batch if id(a) not in told]
     for result in results:

@@ -291,7 +291,7 @@ def edit_sender(locked: spool.LockedMessage, addresses: list[str], run: ActionRu
     """-Mes."""
     message = locked.message
     text = addresses[0]
-    address, error = _checked("" if text == "<>" else text)
+    address, error = ("", None) if text == "<>" else _checked(text)
     if error is not None:
         run.say(f"Message {message.message_id} - error while editing sender:\n{error}")
         return False

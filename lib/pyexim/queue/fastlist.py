@@ -8,7 +8,7 @@ test compares the two.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pyexim import child
@@ -96,7 +96,7 @@ def cut(data: bytes) -> tuple[bytes, bytes, int, bytes, int] | None:
     return login, sender, int(received), recipients, octets
 
 
-def write_shared(parts: list[Callable[[], bytes]], write: Callable[[bytes], object]) -> None:
+def write_shared(parts: Sequence[Callable[[], bytes]], write: Callable[[bytes], object]) -> None:
     """Write the results of several pieces of work in their order, each but the first done by a child process."""
     running: list[tuple[int, int]] = []
     for part in parts[1:]:

@@ -25,7 +25,8 @@ def chain() -> tuple:
 
 def remote_result(address, **values) -> Result:
     return Result(address, "ok", host_name="127.0.0.1", host_address="127.0.0.1", host_port=18025,
-                  confirmation="250 2.0.0 Ok: queued as A1", flags=("pipelining", "interface=127.0.0.1:51486"), **values)
+                  confirmation="250 2.0.0 Ok: queued as A1", flags=("pipelining", "interface=127.0.0.1:51486"),
+                  **values)
 
 
 def line(result: Result, selectors: frozenset[str], mark: str = "=>", **values) -> str:
@@ -39,7 +40,7 @@ def test_local_delivery() -> None:
 
 
 def test_local_delivery_of_an_alias_shows_what_is_between_only_on_request() -> None:
-    top, between = chain()
+    _top, between = chain()
     result = Result(make_address("c@lab.example", LOCAL, TLOCAL, parent=between), "ok", size=304)
     assert line(result, DEFAULT) == "=> c <chain@lab.example> R=local T=tlocal"
     assert line(result, EVERYTHING, size=304) == (
@@ -53,7 +54,7 @@ def test_router_that_does_not_log_as_local() -> None:
 
 
 def test_remote_delivery() -> None:
-    top, between = chain()
+    _top, between = chain()
     result = remote_result(make_address("x@r.example", REMOTE, SMTP, parent=between))
     assert line(result, DEFAULT) == ('=> x@r.example <chain@lab.example> R=remote T=smtp H=127.0.0.1 [127.0.0.1] '
                                      'C="250 2.0.0 Ok: queued as A1"')

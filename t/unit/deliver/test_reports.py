@@ -219,7 +219,7 @@ def test_delay_warning(world: World) -> None:
     assert record.message.warning_count == 1
     warn.maybe_warn(record, run, world.clock.now + 5000)
     assert len(world.submitted) == 1
-    head, (_, human, machine, original, _end) = parts(world.submitted[0][1])
+    head, (_, human, machine, _original, _end) = parts(world.submitted[0][1])
     assert head.endswith(f"\nSubject: Warning: message {record.message.message_id} delayed 66 minutes")
     assert human.endswith(f"""This message was created automatically by mail delivery software.
 A message that you sent has not yet been delivered to one or more of its

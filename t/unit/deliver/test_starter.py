@@ -36,7 +36,7 @@ def make_job(tmp_path: Path, job: str, **values) -> LocalJob:
     data = os.open(tmp_path / "D", os.O_RDWR | os.O_CREAT)
     journal = os.open(tmp_path / "J", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     return LocalJob(job, "journal line\n", data, journal, os.geteuid(), os.getegid(), current_dir=str(tmp_path),
-                    batch=[make_address("a@x", transport=TRANSPORT), make_address("b@x", transport=TRANSPORT)], **values)
+                    batch=[make_address(x, transport=TRANSPORT) for x in ("a@x", "b@x")], **values)
 
 
 @pytest.fixture(params=["client", "direct"])

@@ -49,9 +49,9 @@ def fill(world: World) -> list[str]:
 
 def test_variants(world: World) -> None:
     one, two, three = fill(world)
-    first = f" 1m    75 {one} <s@r.example>\n"
-    rest = (f" 1m    75 {two} <> *** frozen ***\n          x@r.example\n\n"
-            f" 1m    75 {three} (joe) <s@r.example>\n          y@r.example\n\n")
+    first = f" 1m    68 {one} <s@r.example>\n"
+    rest = (f" 1m    68 {two} <> *** frozen ***\n          x@r.example\n\n"
+            f" 1m    68 {three} (joe) <s@r.example>\n          y@r.example\n\n")
     assert show(world) == first + "          a@lab.example\n        D b@lab.example\n\n" + rest
     assert show(world, "a") == (
         first + "          a@lab.example\n        D b@lab.example\n       +D child@lab.example\n\n" + rest)
@@ -59,7 +59,7 @@ def test_variants(world: World) -> None:
     assert show(world, "i") == f"{one}\n{two}\n{three}\n"
     assert sorted(show(world, "r").split("\n\n")) == sorted(show(world).split("\n\n"))
     assert sorted(show(world, "ri").splitlines()) == [one, two, three]
-    assert show(world, "", [three]) == f" 1m    75 {three} (joe) <s@r.example>\n          y@r.example\n\n"
+    assert show(world, "", [three]) == f" 1m    68 {three} (joe) <s@r.example>\n          y@r.example\n\n"
     assert count(world.spool) == 3
 
 
