@@ -8,11 +8,11 @@ and of strings that cannot be expanded.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pyexim.base.errors import ConfigError, Place
 from pyexim.base.octets import SPACE
+from pyexim.base.record import dataclass, field
 from pyexim.config.configuration import Configuration, Instance
 from pyexim.config.load import compile_for
 from pyexim.config.macros import word_end

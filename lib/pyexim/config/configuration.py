@@ -6,10 +6,10 @@ expanded at run time are kept as source text (see ``config.option``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from pyexim.base.errors import Place
+from pyexim.base.record import dataclass, field
 from pyexim.config.main_options import MainOptions
 
 

@@ -15,7 +15,6 @@ generating code: with 600 options that would cost more than reading a configurat
 
 from __future__ import annotations
 
-import dataclasses
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -79,8 +78,7 @@ class OptionInfo:
 def option(kind: Kind, default: Any, *, expanded: bool = False, doc: str = "", spec: str = "",
            name: str | None = None, no_effect: str | None = None, style: str = "") -> Any:
     """Declare an option as a field of an options class."""
-    info = OptionInfo(kind, default, expanded, doc, spec, name, no_effect, style)
-    return dataclasses.field(default=default, metadata={"option": info})
+    return OptionInfo(kind, default, expanded, doc, spec, name, no_effect, style)
 
 
 def _init(self: Any, /, **values: Any) -> None:
@@ -114,9 +112,8 @@ def options(cls: type[T]) -> type[T]:
     for base in reversed(cls.__mro__[1:]):
         infos.update(base.__dict__.get("__options__", {}))
         defaults.update(base.__dict__.get("__defaults__", {}))
-    for field, value in list(cls.__dict__.items()):
-        if type(value) is dataclasses.Field:
-            info = value.metadata["option"]
+    for field, info in list(cls.__dict__.items()):
+        if type(info) is OptionInfo:
             info.spec = info.spec or spec
             info.no_effect = info.no_effect or no_effect
             infos[info.name or field] = (field, info)
@@ -131,14 +128,5 @@ def options(cls: type[T]) -> type[T]:
 
 def declared(cls: type) -> dict[str, tuple[str, OptionInfo]]:
     """Return {configuration name: (field name, declaration)} of an options class."""
-    found: dict[str, tuple[str, OptionInfo]] | None = cls.__dict__.get("__options__")
-    if found is not None:
-        return found
-    out = {}
-    for f in dataclasses.fields(cls):
-        info = f.metadata.get("option")
-        if info is not None:
-            out[info.name or f.name] = (f.name, info)
-    return out
-
-
+    found: dict[str, tuple[str, OptionInfo]] = cls.__dict__["__options__"]
+    return found
