@@ -115,7 +115,8 @@ class Generic:
     def _errors_to(self, address: Address, run: RouteRun) -> Deferred | None:
         source = self.options.errors_to
         try:
-            text = strip(expand(source, run.scope))
+            value = expand(source, run.scope)
+            text = like(strip(value), value)
         except ForcedFail:
             return None
         except ExpansionError as e:
@@ -225,3 +226,9 @@ def require_transport(driver: Any, config: Configuration) -> None:
     if driver.needs_transport is False and options.transport is not None:
         raise ConfigError(f"{driver.name} router:\n  a transport must not be defined for this router",
                           place, "transport")
+
+
+def is_local(transport: Instance) -> bool:
+    """Tell whether a transport delivers on this host (where its driver has not been made: by its name)."""
+    driver = transport.driver
+    return transport.driver_name != "smtp" if driver is None else driver.is_local

@@ -17,6 +17,7 @@ from pyexim.model.host import Host
 from pyexim.retry.errors import ERRNO_DNSDEFER, ERRNO_UNKNOWNHOST
 from pyexim.routers.base import Declined, Deferred, Failed, Passed, Routed, RouteOutcome, Router, RouteRun
 from pyexim.routers.finding import HostSearch, find_hosts, translate
+from pyexim.routers.generic import is_local
 from pyexim.routers.hostlist import parse_host_list
 from pyexim.routers.localhosts import obey_self
 from pyexim.routers.manual_rules import Rule, RuleOptions, parse_data, parse_route_list, understand
@@ -119,7 +120,7 @@ class Manualroute(Router):
                 return outcome
             self._log(run, f"Error in {self.name} router: no transport defined")
             return Deferred("error in router: transport missing")
-        if address.transport.driver.is_local:
+        if is_local(address.transport):
             if text:
                 address.host_list = [Host(text)]
             return outcome

@@ -32,6 +32,7 @@ from pyexim.routers.base import (
 from pyexim.routers.children import make_child
 from pyexim.routers.command import CommandError, expand_command, run_command
 from pyexim.routers.finding import HostSearch, find_hosts
+from pyexim.routers.generic import is_local
 from pyexim.routers.hostlist import parse_host_list
 from pyexim.routers.localhosts import obey_self
 from pyexim.routers.options import RouterOptions
@@ -167,7 +168,7 @@ class Queryprogram(Router):
         hosts = fields.get("hosts")
         if not hosts:
             return outcome
-        if address.transport.driver.is_local:
+        if is_local(address.transport):
             address.host_list = [Host(hosts)]
             return outcome
         return self._hosts(hosts, fields.get("lookup", "default"), address, run, outcome)

@@ -186,7 +186,8 @@ class Redirect(Router):
         options = self.options
         if options.data is not None:
             return expand(options.data, run.scope)
-        path = strip(expand(options.file, run.scope))
+        name = expand(options.file, run.scope)
+        path = like(strip(name), name)
         return read_redirect_file(path, self._file_rules(address), self._reader(address, run), run.scope)
 
     def _file_rules(self, address: Address) -> FileRules:
@@ -312,17 +313,19 @@ class Redirect(Router):
         source = {"pipe": self.options.pipe_transport, "file": self.options.file_transport,
                   "directory": self.options.directory_transport}[item.kind]
         outcome: RouteOutcome = ROUTED
-        if source is not None and not run.verify:
+        if source is not None:
             found = self.generic.find_transport(source, run, f"{item.kind}_transport")
             if isinstance(found, Deferred):
                 outcome = found
+                child.message = found.text
             else:
                 child.transport = found
+        else:
+            outcome = Deferred(f"{item.kind}_transport unset in {self.name} router", errno=-30)
+            child.message = outcome.text
         if self._no_pipe if item.kind == "pipe" else self._no_file:
             outcome = Failed(f'delivery to {"pipe" if item.kind == "pipe" else "file"} forbidden')
             child.flags.add("forbidden")
-        elif source is None and not run.verify:
-            outcome = Deferred(f"{item.kind}_transport unset in {self.name} router", errno=-30)
         child.settled = outcome
         return child
 

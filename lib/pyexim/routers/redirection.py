@@ -166,13 +166,13 @@ def _closing_quote(text: str, start: int = 0) -> int:
 
 
 def _dequote(text: str) -> str:
-    """Remove the backslashes of a quoted string."""
+    """Remove the backslashes before quotes and backslashes; others belong to the item."""
     if "\\" not in text:
         return text
     out = []
     position = 0
     while position < len(text):
-        if text[position] == "\\" and position + 1 < len(text):
+        if text[position] == "\\" and text[position + 1:position + 2] in ("\\", '"'):
             position += 1
         out.append(text[position])
         position += 1

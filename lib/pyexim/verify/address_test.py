@@ -125,12 +125,14 @@ class Reporter:
                     if address.kind != "address":
                         self._item(address)
                     else:
-                        (remote if address.host_list else local).insert(0, address)
+                        (remote if _is_remote(address) else local).insert(0, address)
                 elif isinstance(outcome, Rerouted):
                     waiting[:0] = outcome.children or run.new_children
                 elif isinstance(outcome, Discarded):
                     self._say(f"mail to {address.address} is discarded", OK)
                     self._ancestry(address)
+                elif address.kind != "address":
+                    self._refused_item(address, outcome.text if isinstance(outcome, Deferred) else "")
                 elif isinstance(outcome, Deferred):
                     self._trouble(address, "cannot be resolved at this time", outcome.text, DEFERRED)
                 elif isinstance(outcome, Failed):
@@ -142,7 +144,7 @@ class Reporter:
             self._routed(address)
 
     def _trouble(self, address: Address, word: str, text: str, code: int) -> None:
-        self._say(f"{address.address} {word}: {text}" if text else f"{address.address} {word}", code)
+        self._say(f"{address.address} {word}: {text}", code)
         self._ancestry(address)
 
     def _ancestry(self, address: Address) -> None:
@@ -153,13 +155,35 @@ class Reporter:
         """Tell of a pipe, file, directory or reply."""
         parent = address.parent.address if address.parent is not None else ""
         self._say(f"{parent} -> {address.address}", OK)
-        self._say(f"  transport = {_name(address.transport)}", OK)
+        name = _name(address.transport)
+        if address.transport is None and address.parent is not None:
+            # Verification chooses no transport; what the router would have used is told all the same.
+            options = getattr(address.parent.router, "options", None)
+            name = getattr(options, f"{address.kind}_transport", None) or name
+        self._say(f"  transport = {name}", OK)
+
+    def _refused_item(self, address: Address, problem: str) -> None:
+        """Tell of a pipe or file that is forbidden, or for which there is no transport."""
+        parent = address.parent.address if address.parent is not None else ""
+        problem = problem or address.message or ""
+        if problem:
+            self._say(f"{parent} -> {address.address}", OK)
+            self._say("*** Error in setting up pipe, file, or autoreply:", OK)
+            self._say(problem, OK)
+        else:
+            self._say(f"{parent} -> {address.address} *** forbidden ***", OK)
 
     def _routed(self, address: Address) -> None:
         self._say(str(address.address), OK)
         self._ancestry(address)
         self._say(f"  router = {_name(address.router)}, transport = {_name(address.transport)}", OK)
         self.lines.extend(host_lines(address.host_list))
+
+
+def _is_remote(address: Address) -> bool:
+    """Tell whether an address goes to a transport for hosts."""
+    driver = getattr(address.transport, "driver", None)
+    return bool(address.host_list) if driver is None else not driver.is_local
 
 
 def _ancestors(address: Address) -> Iterator[Address]:

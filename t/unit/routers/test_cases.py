@@ -1,0 +1,74 @@
+"""-bt through the routers, compared with what a real Exim was seen to print (t/cases/routers)."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pyexim.base.taint import taint
+from pyexim.config.configuration import Configuration
+from pyexim.config.reader import read_configuration
+from pyexim.expand.scope import Scope, Services
+from pyexim.model.message import Message
+from pyexim.routers.runner import instantiate
+from pyexim.verify.report import run
+
+CASES = Path(__file__).resolve().parents[2] / "cases" / "routers"
+_RECORDER = Path(__file__).resolve().parents[2] / "compare" / "router_cases.py"
+
+
+def recorder() -> Any:
+    spec = importlib.util.spec_from_file_location("router_cases", _RECORDER)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class QuietLog:
+    def main(self, text: str, *, message_id: str | None = None) -> None:
+        pass
+
+    reject = panic = main
+
+    def selected(self, selector: str) -> bool:
+        return False
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("routers") / "data"
+    recorder().lay_out(directory)
+    return directory
+
+
+@cache
+def configuration(family: str, directory: Path) -> Configuration:
+    text = (CASES / f"{family}.conf").read_text().replace("@DATA@", str(directory))
+    config = read_configuration(["test.conf"], data=text.encode("latin-1"))
+    for transport in config.transports.values():
+        transport.driver = SimpleNamespace(is_local=transport.driver_name not in ("smtp", "lmtp"))
+    instantiate(config)
+    return config
+
+
+def cases() -> list[Any]:
+    return [pytest.param(path.stem, address, wanted, id=f"{path.stem}-{address}")
+            for path in sorted(CASES.glob("*.txt"))
+            for address, wanted, _, _ in recorder().read_cases(path.read_text())]
+
+
+@pytest.mark.parametrize("family,address,wanted", cases())
+def test_case(family: str, address: str, wanted: list[str], data: Path) -> None:
+    config = configuration(family, data)
+    scope = Scope(config, Services(QuietLog(), primary_hostname="obs.example"))
+    scope.message = Message(sender_address="root@obs.example")
+    out: list[str] = []
+    run("bt", [taint(address)], scope, write=out.append)
+    printed = "".join(out).replace(str(data), "@DATA@")
+    assert [x for x in printed.split("\n") if x] == wanted
