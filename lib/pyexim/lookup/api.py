@@ -1,38 +1,48 @@
 """The entrance to lookups: a type as written in the configuration, a key or query, an answer.
 
 Here are the parts that all types share: prefixes (partial-), defaults (``*``, ``*@``), options after commas,
-handles kept open in a process, results cached, taint.  Spec: chapter "File and database lookups".
+handles kept open in a process, results kept for a message, taint.  Spec: chapter "File and database lookups".
 """
 
 from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
+from pyexim.base.octets import SPACE
 from pyexim.base.taint import is_tainted, untaint
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import Absent, Deferred, Found, Lookup, NotFound, Outcome
-from pyexim.lookup.table import QUERY_STYLE, driver
+from pyexim.lookup.table import DRIVERS, QUERY_STYLE, driver
 
 _TYPE: Final = re.compile(
-    r"(?:partial(\d*)(?:\(([^)]*)\)|-))?([a-z0-9_]+?)(\*@|\*)?((?:,[^,]*)*)\Z", re.ASCII | re.DOTALL)
+    r"(?:partial(\d*)(?:\(([^)a-zA-Z0-9]*)\)|-))?([A-Za-z0-9_@]+?)(\*@|\*)?\**((?:,[^,]*)*)\Z", re.ASCII | re.DOTALL)
 _PARTIAL: Final = re.compile(r"partial\d*(?:\([^)]*\)|-)", re.ASCII)
-RESULT_CACHE: Final = 2000
+_SERVERS: Final = re.compile(r"\s*servers\s*=\s*([^;]*);\s*", re.ASCII | re.IGNORECASE)
+RESULT_LIMIT: Final = 1000
+MAX_KEPT_VALUE: Final = 4096
+"""Longer results are not kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """What a lookup came to: found with a value, not found, or deferred with an error."""
+    """What a lookup came to: found with a value, not found, or deferred with an error.
+
+    With partial matching or a default, ``wild`` is the part of the key that the match left open and
+    ``fixed`` the other; the caller sets $1 and $2.
+    """
 
     found: bool
     value: str = ""
     deferred: bool = False
     error: str = ""
-    key: str = ""
-    """The key that matched, of those that partial matching and defaults try."""
+    wild: str | None = None
+    fixed: str = ""
+    at_open: bool = False
+    """A deferral because the file cannot be used (Exim words the complaint in another way then)."""
 
 
 NOTHING: Final = LookupResult(False)
@@ -50,8 +60,10 @@ class Spec:
     """"", "*" or "*@"."""
     options: tuple[tuple[str, str], ...] = ()
     no_read: bool = False
-    """cache=no_rd: the result cache is written only."""
-    ret: str = ""
+    """cache=no_rd: the kept results are not read."""
+    no_write: bool = False
+    """cache=no_wr: the result is not kept."""
+    return_key: bool = False
 
 
 @lru_cache(maxsize=512)
@@ -59,21 +71,23 @@ def parse_spec(text: str) -> Spec | str:
     """Take a lookup type apart; an error text where it is none."""
     m = _TYPE.match(text)
     if m is None:
-        return f'unknown lookup type "{text}"'
+        if text.startswith("partial"):
+            return f'format error in lookup type "{text}"'
+        return f'unknown lookup type "{text.partition(",")[0]}"'
     number, affix, name, default, options_text = m.groups()
-    has_partial = text.startswith("partial") and (number is not None)
     options = []
-    no_read, ret = False, ""
+    no_read = no_write = return_key = False
     for item in options_text.split(",")[1:]:
-        key, _, value = item.strip().partition("=")
-        if key == "cache" and value == "no_rd":
-            no_read = True
+        key, _, value = item.strip(SPACE).partition("=")
+        if key == "cache":
+            no_read = value in ("no_rd", "no")
+            no_write = value in ("no_wr", "no")
         elif key == "ret" and value == "key":
-            ret = "key"
-        else:
+            return_key = True
+        elif key:
             options.append((key, value))
-    return Spec(name, int(number or 2) if has_partial else -1, "*." if affix is None else affix, default or "",
-                tuple(options), no_read, ret)
+    return Spec(name, int(number or 2) if number is not None else -1, "*." if affix is None else affix,
+                default or "", tuple(options), no_read, no_write, return_key)
 
 
 def is_query_style(text: str) -> bool:
@@ -87,21 +101,24 @@ def without_partial(text: str) -> str:
     return _PARTIAL.sub("", text, count=1)
 
 
+@lru_cache(maxsize=512)
 def check_type(text: str, single_key: bool) -> str | None:
-    """Return Exim's complaint about a lookup type in an expansion, or None; ``single_key``: a key was given."""
+    """Return Exim's complaint about a lookup type, or None; ``single_key``: a key was given."""
     spec = parse_spec(text)
     if isinstance(spec, str):
         return spec
-    try:
-        found = driver(spec.name)
-    except Absent as e:
-        return str(e)
-    if found is None:
+    if spec.name not in QUERY_STYLE and spec.name not in DRIVERS:
+        try:
+            driver(spec.name)
+        except Absent as e:
+            return str(e)
         return f'unknown lookup type "{spec.name}"'
     query = spec.name in QUERY_STYLE
-    if query and (spec.partial >= 0 or spec.default):
-        return f'"partial" is not permitted for lookup type "{spec.name}"' if spec.partial >= 0 else (
-            f'defaults using "*" or "*@" are not permitted for lookup type "{spec.name}"')
+    if query and spec.partial >= 0:
+        return f'"partial" is not permitted for lookup type "{spec.name}"'
+    if query and spec.default:
+        written = text.partition(",")[0]
+        return f'defaults using "*" or "*@" are not permitted for lookup type "{written}"'
     if query and single_key:
         return f'a single key was given for lookup type "{spec.name}", which is not a single-key lookup type'
     if not query and not single_key:
@@ -115,19 +132,20 @@ class Store:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.handles: OrderedDict[tuple[str, str], Any] = OrderedDict()
-        self.results: OrderedDict[tuple[str, str, tuple[tuple[str, str], ...], str], LookupResult] = OrderedDict()
+        self.results: OrderedDict[tuple[Any, ...], tuple[Any, float, Outcome]] = OrderedDict()
 
-    def handle(self, spec: Spec, lookup: Lookup, name: str, scope: Scope) -> Any | Deferred:
-        """Return an open handle, a kept one if its file has not changed."""
-        key = (spec.name, name)
+    def handle(self, name: str, lookup: Lookup, file: str, scope: Scope) -> Any | Deferred:
+        """Return an open handle, a kept one if its file has not changed; the least used one makes room."""
+        key = (name, file)
         handle = self.handles.get(key)
         if handle is not None:
             if lookup.current(handle):
                 self.handles.move_to_end(key)
                 return handle
             lookup.close(self.handles.pop(key))
-        handle = lookup.open(name, scope)
-        if handle is None or isinstance(handle, Deferred):
+            self.results.clear()
+        handle = lookup.open(file, scope)
+        if handle is None or isinstance(handle, Deferred) or not lookup.keeps_handle:
             return handle
         while len(self.handles) >= self.limit:
             (old_type, _), old = self.handles.popitem(last=False)
@@ -137,13 +155,28 @@ class Store:
         self.handles[key] = handle
         return handle
 
+    def tidy(self) -> None:
+        """Close all files and forget the results."""
+        for (name, _), handle in self.handles.items():
+            lookup = driver(name)
+            if lookup is not None:
+                lookup.close(handle)
+        self.handles.clear()
+        self.results.clear()
+
 
 def _store(scope: Scope) -> Store:
-    store = scope.config.compiled.get("lookups")
-    if not isinstance(store, Store):
-        store = Store(max(1, scope.config.main.lookup_open_max))
-        scope.config.compiled["lookups"] = store
+    store: Store | None = scope.config.compiled.get("lookups")
+    if store is None:
+        store = scope.config.compiled["lookups"] = Store(max(1, scope.config.main.lookup_open_max))
     return store
+
+
+def tidy(scope: Scope) -> None:
+    """Close what lookups keep open in this process (before a fork, at the end of a delivery's routing)."""
+    store = scope.config.compiled.get("lookups")
+    if store is not None:
+        store.tidy()
 
 
 def find(type_spec: str, key_or_query: str, file: str | None, scope: Scope) -> LookupResult:
@@ -152,76 +185,119 @@ def find(type_spec: str, key_or_query: str, file: str | None, scope: Scope) -> L
     The type may have a partial- prefix, a default suffix and options.  The result is untainted.
     """
     spec = parse_spec(type_spec)
-    if isinstance(spec, str):
-        return LookupResult(False, deferred=True, error=spec)
+    wrong = spec if isinstance(spec, str) else check_type(type_spec, file is not None)
+    if wrong is not None or isinstance(spec, str):
+        return _deferred(str(wrong), at_open=True)
     try:
         lookup = driver(spec.name)
     except Absent as e:
-        return LookupResult(False, deferred=True, error=str(e))
+        return _deferred(str(e), at_open=True)
     if lookup is None:
-        return LookupResult(False, deferred=True, error=f'unknown lookup type "{spec.name}"')
-    if file is None and spec.name not in QUERY_STYLE:
-        return LookupResult(False, deferred=True, error=f"the lookup type {spec.name} needs a key and a file")
-    if file is not None and is_tainted(file):
-        return LookupResult(False, deferred=True, error=f"Tainted filename for search '{untaint(file)}'")
-    name = untaint(file) if file is not None else ""
+        return _deferred(f'unknown lookup type "{spec.name}"', at_open=True)
     store = _store(scope)
-    handle = store.handle(spec, lookup, name, scope)
+    if lookup.query_style:
+        return _query(lookup, spec, key_or_query, store, scope)
+    if file is None or is_tainted(file):
+        return _deferred(f"Tainted filename for search '{untaint(file or '')}'", at_open=True)
+    handle = store.handle(spec.name, lookup, file, scope)
     if isinstance(handle, Deferred):
-        return LookupResult(False, deferred=True, error=handle.text)
-    options = dict(spec.options)
-    if file is None:
-        return _result(lookup.find(handle, name, key_or_query, options, scope), key_or_query, spec)
+        return _deferred(handle.text, at_open=True)
     if key_or_query == "":
         return NOTHING  # an empty key is never found
-    for key in keys_to_try(str(key_or_query), spec):
-        outcome = lookup.find(handle, name, key, options, scope)
+    options = dict(spec.options)
+    if spec.partial < 0 and not spec.default:
+        return _result(_found(lookup, handle, file, key_or_query, options, spec, store, scope), key_or_query, spec)
+    for key, wild, fixed in keys_to_try(untaint(key_or_query), spec):
+        outcome = _found(lookup, handle, file, key, options, spec, store, scope)
         if not isinstance(outcome, NotFound):
-            return _result(outcome, key, spec)
+            result = _result(outcome, key_or_query, spec)
+            return replace(result, wild=wild, fixed=fixed) if wild is not None else result
     return NOTHING
 
 
-def keys_to_try(key: str, spec: Spec) -> list[str]:
-    """Return the keys in the order in which they are looked up: itself, partial ones, the defaults."""
-    keys = [key]
+def _found(lookup: Lookup, handle: Any, file: str, key: str, options: dict[str, str], spec: Spec, store: Store,
+           scope: Scope) -> Outcome:
+    """Ask a driver, or the results kept for this message where asking is dear."""
+    if not lookup.keeps_results:
+        return lookup.find(handle, file, key, options, scope)
+    index = spec.name, file, untaint(key), spec.options
+    now = scope.services.clock.monotonic()
+    kept = store.results.get(index)
+    owner = scope.message or scope.conn
+    if kept is not None and not spec.no_read and kept[0] is owner and kept[1] > now:
+        return kept[2]
+    outcome = lookup.find(handle, file, key, options, scope)
+    seconds = outcome.seconds if isinstance(outcome, Found) else float("inf")
+    if (isinstance(outcome, Deferred) or spec.no_write or owner is None or seconds <= 0
+            or (isinstance(outcome, Found) and len(outcome.value) > MAX_KEPT_VALUE)):
+        store.results.pop(index, None)
+    else:
+        if len(store.results) >= RESULT_LIMIT:
+            store.results.popitem(last=False)
+        store.results[index] = owner, now + seconds, outcome
+    return outcome
+
+
+def _query(lookup: Lookup, spec: Spec, query: str, store: Store, scope: Scope) -> LookupResult:
+    """Obey a query; a tainted one must have been quoted for this type."""
+    options = dict(spec.options)
+    outcome: Outcome
+    complaint = lookup.unsafe(query, options, scope)
+    if complaint:
+        scope.services.log.panic(complaint)
+        return _deferred(complaint)
+    name = lookup.file_of(query, options, scope)
+    if isinstance(name, Deferred):
+        return _deferred(name.text, at_open=True)
+    handle = store.handle(spec.name, lookup, name, scope)
+    if isinstance(handle, Deferred):
+        return _deferred(handle.text, at_open=True)
+    outcome = _found(lookup, handle, name, query, options, spec, store, scope)
+    if isinstance(outcome, Found) and outcome.changed:
+        store.results.clear()  # the query changed the data
+    return _result(outcome, query, spec)
+
+
+def _deferred(error: str, *, at_open: bool = False) -> LookupResult:
+    return LookupResult(False, deferred=True, error=error, at_open=at_open)
+
+
+def keys_to_try(key: str, spec: Spec) -> list[tuple[str, str | None, str]]:
+    """Return (key, wild part, fixed part) in the order in which they are looked up."""
+    keys: list[tuple[str, str | None, str]] = [(key, "" if spec.partial >= 0 else None, key)]
     if spec.partial >= 0:
         parts = key.split(".")
-        if len(parts) >= max(1, spec.partial):
-            keys.append(spec.affix + key)
-        while len(parts) > max(1, spec.partial):
-            parts.pop(0)
-            keys.append(spec.affix + ".".join(parts))
-        if spec.partial == 0:
-            if len(spec.affix) == 1:
-                keys.append(spec.affix)
-            elif spec.affix.endswith("."):
-                keys.append(spec.affix[:-1])
-            elif spec.affix:
-                keys.append(spec.affix)
-    if spec.default == "*@":
-        at = key.rfind("@")
-        if at >= 0:
-            keys.append("*" + key[at:])
+        if spec.affix and len(parts) >= max(1, spec.partial):
+            keys.append((spec.affix + key, "", key))
+        for dropped in range(1, len(parts) - max(1, spec.partial) + 1):
+            rest = ".".join(parts[dropped:])
+            keys.append((spec.affix + rest, ".".join(parts[:dropped]), rest))
+        if spec.partial == 0 and spec.affix:
+            last = spec.affix[:-1] if len(spec.affix) > 1 and spec.affix[-1] == "." else spec.affix
+            keys.append((last, key, ""))
+    at = key.rfind("@") if spec.default == "*@" else -1
+    if at >= 0:
+        keys.append(("*" + key[at:], key[:at], key[at:]))
     if spec.default:
-        keys.append("*")
-    return list(dict.fromkeys(keys))
+        keys.append(("*", key, ""))
+    return keys
 
 
 def _result(outcome: Outcome, key: str, spec: Spec) -> LookupResult:
     if isinstance(outcome, Found):
-        return LookupResult(True, untaint(key) if spec.ret == "key" else untaint(outcome.value), key=key)
+        return LookupResult(True, untaint(key) if spec.return_key else untaint(outcome.value))
     if isinstance(outcome, Deferred):
-        return LookupResult(False, deferred=True, error=outcome.text)
+        return _deferred(outcome.text)
     return NOTHING
 
 
 def quote(lookup_type: str, text: str, option: str | None = None) -> str | None:
-    """Return a text quoted for queries of a lookup type; None where there is no such type."""
-    name, _, rest = lookup_type.partition("_")
+    """Return a text quoted for queries of a lookup type, marked as such; None where there is no such type.
+
+    Taint stays, and so does the mark of the type: see lookup.base.Quoted.
+    """
     try:
-        lookup = driver(name)
+        lookup = driver(lookup_type)
     except Absent:
         return None
-    if lookup is None:
-        return None
-    return lookup.quote(text, option or rest or None)
+    return lookup.quote(text, option) if lookup is not None else None

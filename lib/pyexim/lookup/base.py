@@ -1,12 +1,14 @@
 """The contract of a lookup driver.
 
-A driver is a module with a class that opens a file (or nothing), finds a key (or obeys a query), quotes
-text for its queries, and closes.  What it finds is Found, NotFound or Deferred; it never raises for
-what can be expected.  Spec: chapter "File and database lookups".
+A driver is a class that opens a file (or nothing), finds a key (or obeys a query), quotes text for its
+queries, and closes.  What it finds is Found, NotFound or Deferred; it never raises for what can be
+expected.  Spec: chapter "File and database lookups".
 """
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +17,14 @@ from pyexim.expand.scope import Scope
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The data of the key; ``cacheable`` False where the answer must not be kept."""
+    """The data of the key.
+
+    ``seconds`` is how long it may be kept; ``changed``: obeying the query has changed the data.
+    """
 
     value: str
-    cacheable: bool = True
+    seconds: float = float("inf")
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +43,22 @@ Outcome = Found | NotFound | Deferred
 NOT_FOUND = NotFound()
 
 
+class Absent(Exception):
+    """A lookup type is known but not there; the text says what is missing."""
+
+
 class Lookup:
     """Base of the drivers."""
 
     query_style = False
-    absolute_file = True
-    """A single-key type whose file must be an absolute path."""
-    partial = True
-    """Partial matching makes sense."""
+    keeps_handle = True
+    """What ``open`` returns is kept while ``current`` says that it is good."""
+    keeps_results = False
+    """Results are worth keeping for a message: finding them takes longer than a look into memory."""
 
     def open(self, name: str, scope: Scope) -> Any | Deferred:
         """Return a handle for a file name; Deferred where it cannot be had."""
-        return None
+        return self
 
     def current(self, handle: Any) -> bool:
         """Tell whether a handle is still good: the file has not changed."""
@@ -65,6 +75,42 @@ class Lookup:
     def close(self, handle: Any) -> None:
         """Give a handle up."""
 
+    # -- query-style types only
 
-class Absent(Exception):
-    """A lookup type is known but not there; the text says what is missing."""
+    def file_of(self, query: str, options: dict[str, str], scope: Scope) -> str | Deferred:
+        """Return the name of what the query is for, to keep its handle under."""
+        return ""
+
+    def unsafe(self, query: str, options: dict[str, str], scope: Scope) -> str:
+        """Return a complaint about a tainted query, or ""."""
+        return ""
+
+
+Identity = tuple[int, int, int, int]
+
+
+def identity(st: os.stat_result) -> Identity:
+    """Return what tells whether a file is still the same and unchanged."""
+    return st.st_dev, st.st_ino, st.st_mtime_ns, st.st_size
+
+
+def unchanged(path: str, was: Identity) -> bool:
+    """Tell whether a file is still the one that was opened."""
+    try:
+        return identity(os.stat(path.encode("latin-1"))) == was
+    except OSError:
+        return False
+
+
+def check_file(st: os.stat_result, name: str, what: str, *, regular: bool = True, mode_mask: int = 0,
+               owners: tuple[int, ...] = (), groups: tuple[int, ...] = ()) -> str:
+    """Return Exim's complaint about the kind, mode, owner or group of a file, or ""."""
+    if regular and not stat.S_ISREG(st.st_mode):
+        return f"{name} is not a regular file ({what} lookup)"
+    if mode_mask and st.st_mode & mode_mask:
+        return f"{name} ({what} lookup): file mode {st.st_mode & 0o7777:o} should not contain {mode_mask:o}"
+    if owners and st.st_uid not in owners:
+        return f"{name} ({what} lookup): file has wrong owner"
+    if groups and st.st_gid not in groups:
+        return f"{name} ({what} lookup): file has wrong group"
+    return ""

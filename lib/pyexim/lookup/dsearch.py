@@ -13,6 +13,8 @@ from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Lookup, Outcome
 class Dsearch(Lookup):
     """An entry of a directory; ret=full gives its path, filter=dir, subdir or file what it must be."""
 
+    keeps_handle = False
+
     def open(self, name: str, scope: Scope) -> str | Deferred:
         try:
             st = os.stat(name.encode("latin-1"))
@@ -21,9 +23,6 @@ class Dsearch(Lookup):
         if not stat.S_ISDIR(st.st_mode):
             return Deferred(f"failed to open {name} for directory search: Not a directory")
         return name
-
-    def current(self, handle: Any) -> bool:
-        return False  # nothing is kept open, and the directory may have gone
 
     def find(self, handle: Any, name: str, key: str, options: dict[str, str], scope: Scope) -> Outcome:
         if "/" in key and options.get("key") != "path":

@@ -1,94 +1,193 @@
 """Linear search and its relatives: text files of "key: data" lines.
 
-An index of a file is kept in memory as long as the file does not change, so that only the first look-up
-in a process reads it.  Spec: section "Single-key lookup types".
+The file is read once and kept while it does not change: its text, and for lsearch an index of the places
+of the keys, so that only the first look-up in a process costs a scan.  Spec: section "Single-key lookup
+types".
 """
 
 from __future__ import annotations
 
 import os
-import stat
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
 from typing import Any, Final
 
-from pyexim.base.ipaddress import parse, parse_network
+from pyexim.base.errors import ExpansionError
+from pyexim.base.ipaddress import parse, parse_network, unmapped_key
 from pyexim.base.octets import SPACE, lower
 from pyexim.base.taint import Tainted
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
-from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Lookup, Outcome
+from pyexim.lookup import table
+from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Identity, Lookup, Outcome, check_file, identity, unchanged
 
-_KEY_END: Final = ": \t"
-
-
-class Index:
-    """A file as read: its entries in order, and by key."""
-
-    __slots__ = ("_by_key", "entries", "identity", "path")
-
-    def __init__(self, path: str, identity: tuple[int, int, int, int], text: str) -> None:
-        self.path, self.identity = path, identity
-        self.entries = _read_entries(text)
-        self._by_key: dict[str, str] | None = None
-
-    def by_key(self) -> dict[str, str]:
-        """Return the data by lower-case key; the first entry of a key counts."""
-        if self._by_key is None:
-            table: dict[str, str] = {}
-            for key, data in self.entries:
-                table.setdefault(lower(key), data)
-            self._by_key = table
-        return self._by_key
+_KEY: Final = re.compile(rb'^[^#\s:"][^:\s]*', re.MULTILINE)
+_ODD_LINE: Final = re.compile(rb'^[":]', re.MULTILINE)
+SEARCHES: Final = 3
+"""Look-ups in a file before an index is made of it."""
+MAX_INDEXED: Final = 1 << 28
+"""Octets of the largest file that gets an index."""
+_ESCAPE: Final = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3})|(.))", re.DOTALL)
+_NAMED: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
 
-def _identity(st: os.stat_result) -> tuple[int, int, int, int]:
-    return st.st_dev, st.st_ino, st.st_mtime_ns, st.st_size
+class TextFile:
+    """A file as read.
 
-
-def _read_entries(text: str) -> list[tuple[str, str]]:
-    """Split a file into (key, raw data) entries; continuation lines begin with white space.
-
-    Comment lines and empty lines do not end an entry.  The data of all lines of an entry is joined by
-    single spaces.
+    The first look-ups search the text; after some of them an index is made: sorted numbers of 64 bits, half
+    of each a hash of the key and half the place of its entry, so that it takes 8 octets an entry.
     """
-    out: list[tuple[str, str]] = []
-    for line in text.split("\n"):
+
+    __slots__ = ("data", "entries", "identity", "index", "path", "searches")
+
+    def __init__(self, path: str, was: Identity, data: bytes) -> None:
+        self.path, self.identity, self.data = path, was, data
+        self.index: array[int] | None = None
+        self.searches = 0
+        self.entries: list[tuple[str, str, str]] | None = None
+
+    def offset_of(self, key: str) -> int:
+        """Return where the first entry of a key begins, or -1."""
+        wanted = lower(key).encode("latin-1", "replace")
+        if self.index is None:
+            if self.searches < SEARCHES or len(self.data) > MAX_INDEXED:
+                self.searches += 1
+                return self._search(wanted)
+            self._make_index()
+        assert self.index is not None
+        first = (hash(wanted) & 0xFFFFFFFF) << 32
+        at = bisect_left(self.index, first)
+        while at < len(self.index) and self.index[at] >> 32 == first >> 32:
+            offset = self.index[at] & 0xFFFFFFFF
+            if self._key_at(offset) == wanted:
+                return offset
+            at += 1
+        return -1
+
+    def _key_at(self, offset: int) -> bytes:
+        """Return the key of the line at an offset, in lower case."""
+        m = _KEY.match(self.data, offset)
+        if m is not None:
+            return m[0].lower()
+        end = self.data.find(b"\n", offset)
+        name = split_key(self.data[offset:end if end >= 0 else len(self.data)].decode("latin-1"))[0]
+        return lower(name).encode("latin-1")
+
+    def _search(self, wanted: bytes) -> int:
+        """Find the first entry by going through the text."""
+        folded = self.data.lower()
+        best = -1
+        if wanted and wanted[0] not in b'#":' and not any(c in wanted for c in b": \t\n\v\f\r"):
+            at = 0 if folded.startswith(wanted) else folded.find(b"\n" + wanted) + 1
+            while at or folded.startswith(wanted):
+                after = folded[at + len(wanted):at + len(wanted) + 1]
+                if not after or after in b": \t\n\v\f\r":
+                    best = at
+                    break
+                at = folded.find(b"\n" + wanted, at) + 1
+                if not at:
+                    break
+        for mark in (b'"', b":"):
+            at = 0 if folded[:1] == mark else folded.find(b"\n" + mark) + 1
+            while (at or folded[:1] == mark) and (best < 0 or at < best):
+                if self._key_at(at) == wanted:
+                    best = at
+                    break
+                at = folded.find(b"\n" + mark, at) + 1
+                if not at:
+                    break
+        return best
+
+    def _make_index(self) -> None:
+        data = self.data
+        entries = [(hash(m[0].lower()) & 0xFFFFFFFF) << 32 | m.start() for m in _KEY.finditer(data)]
+        entries += [(hash(self._key_at(m.start())) & 0xFFFFFFFF) << 32 | m.start() for m in _ODD_LINE.finditer(data)]
+        entries.sort()
+        self.index = array("Q", entries)
+
+    def entry_at(self, offset: int) -> tuple[str, str, str]:
+        """Return (key, data, the whole entry with its key unquoted) of the entry at an offset."""
+        for entry in _entries(self.data, offset):
+            return entry
+        return "", "", ""
+
+    def all_entries(self) -> list[tuple[str, str, str]]:
+        """Return all entries in order."""
+        if self.entries is None:
+            self.entries = list(_entries(self.data, 0))
+        return self.entries
+
+
+def _entries(data: bytes, offset: int) -> Iterator[tuple[str, str, str]]:
+    """Read entries from an offset; lines that begin with white space continue one, comments do not end it."""
+    line_at = offset
+    head: tuple[str, str] | None = None
+    between = ""
+    parts: list[str] = []
+    size = len(data)
+    while line_at < size:
+        end = data.find(b"\n", line_at)
+        if end < 0:
+            end = size
+        line = data[line_at:end].decode("latin-1")
+        line_at = end + 1
         if not line or line[0] == "#":
             continue
-        if line[0] in " \t":
+        if line[0] in SPACE:
             more = line.strip(SPACE)
-            if more and out and more[0] != "#":
-                key, data = out[-1]
-                out[-1] = key, f"{data} {more}" if data else more
+            if more and head is not None:
+                parts.append(more)
             continue
+        if head is not None:
+            yield _entry(head, between, parts)
         key, rest = split_key(line)
-        out.append((key, rest.strip(SPACE)))
-    return out
+        head, parts = (key, ""), []
+        stripped = rest.strip(SPACE)
+        if stripped:
+            parts.append(stripped)
+        between = line[:len(line) - len(rest)] if line[0] != '"' else key + _after_quotes(line, rest)
+    if head is not None:
+        yield _entry(head, between, parts)
+
+
+def _entry(head: tuple[str, str], between: str, parts: list[str]) -> tuple[str, str, str]:
+    data = " ".join(parts)
+    return head[0], data, (between + data) if parts else between.rstrip(SPACE)
+
+
+def _after_quotes(line: str, rest: str) -> str:
+    """Return what stands between a quoted key and its data."""
+    tail = line[:len(line) - len(rest)]
+    return tail[tail.rfind('"') + 1:]
 
 
 def split_key(line: str) -> tuple[str, str]:
-    """Return (key, the rest after its end): the key ends at a colon or white space, or is quoted."""
-    if line[0] == '"':
-        key = []
-        i = 1
-        while i < len(line) and line[i] != '"':
-            if line[i] == "\\" and i + 1 < len(line):
-                i += 1
-                key.append({"n": "\n", "r": "\r", "t": "\t"}.get(line[i], line[i]))
-            else:
-                key.append(line[i])
-            i += 1
-        return "".join(key), _after_key(line[i + 1:])
-    end = len(line)
-    for c in _KEY_END:
-        at = line.find(c, 0, end)
-        if at >= 0:
-            end = at
-    return line[:end], _after_key(line[end:])
-
-
-def _after_key(rest: str) -> str:
+    """Return (key, the data after it, white space before it taken off): the key ends at ":" or space, or is quoted."""
+    if line[:1] == '"':
+        at = 1
+        while at < len(line) and line[at] != '"':
+            at += 2 if line[at] == "\\" else 1
+        key = _ESCAPE.sub(_unescaped, line[1:at])
+        rest = line[at + 1:]
+    else:
+        at = 0
+        while at < len(line) and line[at] != ":" and line[at] not in SPACE:
+            at += 1
+        key, rest = line[:at], line[at:]
     rest = rest.lstrip(SPACE)
-    return rest[1:] if rest[:1] == ":" else rest
+    if rest[:1] == ":":
+        rest = rest[1:]
+    return key, rest.lstrip(SPACE)
+
+
+def _unescaped(m: re.Match[str]) -> str:
+    if m[1]:
+        return chr(int(m[1], 16))
+    if m[2]:
+        return chr(int(m[2], 8) & 255)
+    return _NAMED.get(m[3], m[3])
 
 
 class Lsearch(Lookup):
@@ -96,38 +195,30 @@ class Lsearch(Lookup):
 
     name = "lsearch"
 
-    def open(self, name: str, scope: Scope) -> Index | Deferred:
+    def open(self, name: str, scope: Scope) -> TextFile | Deferred:
         try:
             fd = os.open(name.encode("latin-1"), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as e:
             return Deferred(f"failed to open {name} for linear search: {e.strerror}")
         with os.fdopen(fd, "rb") as f:
             st = os.fstat(f.fileno())
-            if not stat.S_ISREG(st.st_mode):
-                return Deferred(f"{name} is not a regular file ({self.name} lookup)")
+            complaint = check_file(st, name, self.name)
+            if complaint:
+                return Deferred(complaint)
             try:
-                text = f.read().decode("latin-1")
+                return TextFile(name, identity(st), f.read())
             except OSError as e:
-                return Deferred(f"failed to read {name}: {e.strerror}")
-        return Index(name, _identity(st), text)
+                return Deferred(f"failed to read {name} for linear search: {e.strerror}")
 
     def current(self, handle: Any) -> bool:
-        try:
-            return bool(_identity(os.stat(handle.path.encode("latin-1"))) == handle.identity)
-        except OSError:
-            return False
+        return unchanged(handle.path, handle.identity)
 
     def find(self, handle: Any, name: str, key: str, options: dict[str, str], scope: Scope) -> Outcome:
-        data = handle.by_key().get(lower(key))
-        return _with_return(data, key, handle, options) if data is not None else NOT_FOUND
-
-
-def _with_return(data: str, key: str, handle: Index, options: dict[str, str]) -> Outcome:
-    """Return the data, or with ret=full the whole entry."""
-    if options.get("ret") == "full":
-        found = next((k for k, d in handle.entries if lower(k) == lower(key)), key)
-        return Found(f"{found}: {data}")
-    return Found(data)
+        offset = handle.offset_of(key)
+        if offset < 0:
+            return NOT_FOUND
+        entry = handle.entry_at(offset)
+        return Found(entry[2] if options.get("ret") == "full" else entry[1])
 
 
 class Wildlsearch(Lsearch):
@@ -135,21 +226,30 @@ class Wildlsearch(Lsearch):
 
     name = "wildlsearch"
     expands = True
+    keeps_results = True
 
     def find(self, handle: Any, name: str, key: str, options: dict[str, str], scope: Scope) -> Outcome:
-        from pyexim.match.names import name_item  # the rooms to the right are reached as features
-
         wanted = Tainted(key)
-        for pattern, data in handle.entries:
-            source = expand(pattern, scope) if self.expands else pattern
-            if source.startswith("+"):
-                continue
-            outcome = name_item(source, scope, "localpart", False)(wanted, scope)
-            if outcome is not None and outcome.deferred:
-                return Deferred(outcome.error)
-            if outcome is not None and outcome.found:
-                return _with_return(data, pattern, handle, options)
-        return NOT_FOUND
+        compile_item = table.load(table.NAME_ITEM)
+        saved = {k: v for k, v in scope.vars.items() if k.isdigit()}
+        try:
+            for pattern, data, whole in handle.all_entries():
+                source = pattern
+                if self.expands:
+                    try:
+                        source = expand(pattern, scope)
+                    except ExpansionError as e:
+                        return Deferred(f'failed to expand "{pattern}" while checking a list: {e.text}')
+                outcome = compile_item(source, scope, "localpart", False, in_file=True)(wanted, scope)
+                if outcome is not None and outcome.deferred:
+                    return Deferred(outcome.error)
+                if outcome is not None and outcome.found:
+                    return Found(whole if options.get("ret") == "full" else data)
+            return NOT_FOUND
+        finally:
+            for k in [k for k in scope.vars if k.isdigit()]:
+                del scope.vars[k]
+            scope.vars.update(saved)
 
 
 class Nwildlsearch(Wildlsearch):
@@ -160,20 +260,21 @@ class Nwildlsearch(Wildlsearch):
 
 
 class Iplsearch(Lsearch):
-    """Keys in the file are IP addresses and networks; "*" is the default."""
+    """Keys in the file are IP addresses and networks; the first that fits counts."""
 
     name = "iplsearch"
 
     def find(self, handle: Any, name: str, key: str, options: dict[str, str], scope: Scope) -> Outcome:
+        entries = handle.all_entries()
         if key == "*":
-            data = dict(handle.entries).get("*")
-            return Found(data) if data is not None else NOT_FOUND
+            return next((Found(data) for pattern, data, _ in entries if pattern == "*"), NOT_FOUND)
         address = parse(key)
         if address is None:
-            return Deferred(f'"{key}" is not a valid iplsearch key (an IP address, with optional CIDR mask)'
-                            if "/" not in key else f'"{key}" is not an IP address')
-        for pattern, data in handle.entries:
+            return Deferred(f'"{key}" is not a valid iplsearch key (an IP address, with optional CIDR mask, is '
+                            'wanted): in a host list, use net-iplsearch as the search type')
+        address = unmapped_key(address)
+        for pattern, data, whole in entries:
             network = parse_network(pattern)
             if network is not None and address & network[0] == network[1]:
-                return _with_return(data, pattern, handle, options)
+                return Found(whole if options.get("ret") == "full" else data)
         return NOT_FOUND

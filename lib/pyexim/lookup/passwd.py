@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 from typing import Any
 
@@ -17,6 +18,7 @@ class Passwd(Lookup):
     def find(self, handle: Any, name: str, key: str, options: dict[str, str], scope: Scope) -> Outcome:
         try:
             entry = pwd.getpwnam(key)
-        except KeyError:
+        except (KeyError, ValueError, UnicodeError):
             return NOT_FOUND
-        return Found(f"*:{entry.pw_uid}:{entry.pw_gid}:{entry.pw_gecos}:{entry.pw_dir}:{entry.pw_shell}")
+        text = f"*:{entry.pw_uid}:{entry.pw_gid}:{entry.pw_gecos}:{entry.pw_dir}:{entry.pw_shell}"
+        return Found(os.fsencode(text).decode("latin-1"))

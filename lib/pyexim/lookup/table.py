@@ -51,7 +51,16 @@ ABSENT: Final[dict[str, str]] = {
 QUERY_STYLE: Final = frozenset({"dnsdb", "ibase", "ldap", "ldapdn", "ldapm", "mysql", "nisplus", "oracle", "passwd",
                                 "pgsql", "psl", "redis", "regdom", "spf", "sqlite", "testdb", "whoson"})
 
+NAME_ITEM: Final = "pyexim.match.names:name_item"
+"""The patterns of lists, for wildlsearch: the room is to the right of this one."""
+
 _drivers: dict[str, Lookup] = {}
+
+
+def load(where: str) -> Any:
+    """Return what a string "module:name" names."""
+    module, _, name = where.partition(":")
+    return getattr(import_module(module), name)
 
 
 def driver(name: str) -> Lookup | None:

@@ -4,231 +4,277 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim.base.lists import separator_of, split_list
 from pyexim.base.octets import lower
-from pyexim.base.taint import is_tainted, untaint
-from pyexim.expand.engine import expand, is_literal
-from pyexim.expand.lists import split_list
+from pyexim.base.taint import Tainted, like, untaint
 from pyexim.expand.scope import Scope
+from pyexim.lookup import api as lookup
 from pyexim.match.items import (
+    FOUND,
     NOT_FOUND,
     CompiledList,
+    Context,
     Match,
     Matcher,
+    compiled_list,
     deferral,
+    failing,
+    file_item,
     is_query_style,
     lookup_item,
+    named_item,
+    negation,
     plain_name,
-    read_lines,
     regex_item,
     split_lookup,
 )
-from pyexim.match.names import CACHE_LIMIT, cache_of, compile_names, name_item
+from pyexim.match.names import compile_names, name_item
 
 MAX_CHAIN: Final = 50
 """Continuations (">key") that an @@ lookup follows."""
 
 
-def match_addresses(address: str, source: str, scope: Scope, caseful: bool) -> Match:
-    """Match an address against an address list."""
-    key = ("address", source, caseful)
-    cache = cache_of(scope)
-    compiled = cache.get(key)
-    if compiled is None:
-        if is_literal(source):
-            text = source
-        else:
-            try:
-                text = expand(source, scope)
-            except ForcedFail:
-                return NOT_FOUND
-            except ExpansionError as e:
-                return deferral(f'failed to expand "{source}": {e.text}')
-            key = ("address", "\0" + text, caseful)
-        compiled = None if is_tainted(text) else cache.get(key)
-        if compiled is None:
-            compiled = compile_addresses(text, scope, caseful)
-            if not is_tainted(text):
-                if len(cache) >= CACHE_LIMIT:
-                    for old in list(cache)[:CACHE_LIMIT // 2]:
-                        del cache[old]
-                cache[key] = compiled
-    return compiled.match(subject_of(address), scope)
-
-
 class AddressSubject:
-    """An address taken apart: as it is, and in lower case."""
+    """An address taken apart, its domain in lower case; ``folded`` forms are lower case altogether."""
 
-    __slots__ = ("address", "domain", "folded", "local_part", "lowered")
+    __slots__ = ("address", "cache_key", "domain", "folded", "folded_local", "local_part", "qualified")
 
     def __init__(self, address: str) -> None:
         local_part, at, domain = address.rpartition("@")
+        self.qualified = bool(at)
         if not at:
-            local_part, domain = address, ""
-        kind = type(address)
-        self.local_part = kind(local_part)
-        self.domain = kind(lower(domain))
-        self.address = kind(f"{local_part}{at}{self.domain}")
-        self.lowered = kind(lower(self.address))
-        self.folded = kind(lower(local_part))
+            local_part = address
+        domain = lower(domain)
+        folded_local = lower(local_part)
+        if address.__class__ is Tainted:
+            self.local_part: str = Tainted(local_part)
+            self.domain: str = Tainted(domain)
+            self.address: str = Tainted(f"{local_part}{at}{domain}")
+            self.folded: str = Tainted(f"{folded_local}{at}{domain}")
+            self.folded_local: str = Tainted(folded_local)
+        else:
+            self.local_part = local_part
+            self.domain = domain
+            self.address = f"{local_part}{at}{domain}"
+            self.folded = f"{folded_local}{at}{domain}"
+            self.folded_local = folded_local
+        self.cache_key = self.address
 
 
-def subject_of(address: str) -> AddressSubject:
-    """Return an address as the matchers want it."""
-    return AddressSubject(address)
+def match_addresses(address: str, source: str, scope: Scope, caseful: bool, expanded: bool = False) -> Match:
+    """Match an address against an address list."""
+    compiled = compiled_list(source, scope, "address", caseful, "", compile_addresses, expanded)
+    if isinstance(compiled, Match):
+        return compiled
+    return compiled.match(AddressSubject(address), scope) if compiled.items else NOT_FOUND
 
 
-def compile_addresses(text: str, scope: Scope, caseful: bool) -> CompiledList:
-    """Compile an expanded address list."""
+def compile_addresses(context: Context, text: str) -> CompiledList:
+    """Compile an expanded address list; whole addresses that follow each other become one table."""
     items: list[tuple[bool, Matcher]] = []
+    costly, constant = False, True
+    caseful = context.caseful
+    plain: list[str] = []
+    plain_negated = False
+
+    def flush() -> None:
+        if plain:
+            items.append((plain_negated, _address_table(plain, caseful)))
+            plain.clear()
+
     for item in split_list(text):
         if item == "+caseful":
+            flush()
             caseful = True
             continue
-        negated = item.startswith("!")
-        if negated:
-            item = type(item)(item[1:].lstrip(" \t"))
-        items.append((negated, address_item(item, scope, caseful)))
-    return CompiledList(items)
+        negated, item = negation(item)
+        if _is_plain(item):
+            if plain and plain_negated != negated:
+                flush()
+            plain_negated = negated
+            plain.append(item)
+            continue
+        flush()
+        if item[:1] == "+" and "@" not in item:
+            below = Context(context.scope, "address", caseful, context.option, context.depth)
+            matcher, item_costly, item_constant = named_item(untaint(item[1:]), below, compile_addresses)
+            costly, constant = costly or item_costly, constant and item_constant
+        else:
+            matcher = address_item(item, context.scope, caseful)
+            costly = costly or item[:1] == "/" or "@+" in item or "@@" in item or (";" in item and item[:1] != "^")
+        items.append((negated, matcher))
+    flush()
+    return CompiledList(items, costly=costly, constant=constant)
+
+
+def _is_plain(item: str) -> bool:
+    """Tell whether an item is an address without anything special."""
+    local, at, domain = item.rpartition("@")
+    return (bool(at) and local[:1] not in ("^", "*", "/", "@", "") and domain[:1] not in ("", "*", "+", "^", "[")
+            and ";" not in item)
+
+
+def _address_table(addresses: list[str], caseful: bool) -> Matcher:
+    table: dict[str, Match] = {}
+    for address in addresses:
+        subject = AddressSubject(untaint(address))
+        table.setdefault(subject.address if caseful else subject.folded, Match(True, address))
+    if caseful:
+        return lambda subject, scope: table.get(subject.address)
+    return lambda subject, scope: table.get(subject.folded)
 
 
 def address_item(item: str, scope: Scope, caseful: bool, *, in_file: bool = False) -> Matcher:
-    """Compile one item."""
+    """Compile one item that refers to no named address list."""
     if item == "":
         nobody = Match(True, "")
-        return lambda subject, scope: nobody if not subject.address else None
-    if item == "*":
-        everybody = Match(True, "*")
-        return lambda subject, scope: everybody
-    if item.startswith("^"):
-        return regex_item(item, caseful=caseful, subjects=lambda s: s.address if caseful else s.lowered)
-    if item.startswith("/") and not in_file:
-        return _address_file(item, scope, caseful)
-    if item.startswith("+") and not in_file:
-        return _named_addresses(untaint(item[1:]), scope, caseful)
-    if item.startswith("@@"):
-        return _split_lookup_item(item, scope, caseful)
+        return lambda subject, scope: None if subject.address else nobody
+    if item[0] == "^":
+        return regex_item(item, caseful=caseful, subjects=lambda s: s.address, valued=False)
+    if item[0] == "/" and not in_file:
+        return file_item(item, lambda line: address_item(line, scope, caseful, in_file=True), spaced_comments=True)
+    if item[0] == "+" and "@" not in item:
+        return named_item(untaint(item[1:]), Context(scope, "address", caseful), compile_addresses)[0]
+    if item[:2] == "@@":
+        return _local_parts_of_domain(item, scope, caseful)
     found = split_lookup(item)
     if found is not None:
-        return _whole_lookup(found, item, caseful)
+        return _whole_lookup(found, caseful)
     if "@" in item:
         return _both_parts(item, scope, caseful)
     return _domain_only(item, scope)
 
 
-def _whole_lookup(found: tuple[str, str], item: str, caseful: bool) -> Matcher:
-    """Compile a lookup with the whole address as key."""
-    if is_tainted(item):
-        outcome = deferral(f"Tainted filename for search '{untaint(found[1])}'")
-        return lambda subject, scope: outcome
-    query = is_query_style(found[0])
-    matcher = lookup_item(found[0], found[1], lambda s, scope: s.address if caseful else s.lowered)
-    return lambda subject, scope: matcher(subject, scope) if query or subject.address else None
+def _whole_lookup(found: tuple[str, str], caseful: bool) -> Matcher:
+    """Compile a lookup with the whole address as key; partial matching makes no sense here."""
+    lookup_type, complaint = found[0], ""
+    if lookup_type.startswith("partial"):
+        complaint = f"partial matching is not supported for address lookups: {lookup_type} is taken without it"
+        lookup_type = lookup.without_partial(lookup_type)
+    key = "address" if caseful else "folded"
+    matcher = lookup_item(lookup_type, found[1], lambda s: getattr(s, key))
+    if not complaint:
+        return matcher
+
+    def match(subject: Any, scope: Scope) -> Match | None:
+        scope.services.log.panic(complaint)
+        return matcher(subject, scope)
+
+    return match
 
 
 def _both_parts(item: str, scope: Scope, caseful: bool) -> Matcher:
     """Compile "local@domain": the local part may begin with an asterisk, the domain is any domain item."""
     local, _, domain = item.rpartition("@")
-    kind = type(item)
     any_local = local == "*"
-    local_matcher = plain_name(kind(local), caseful=caseful)
-    domain_matcher = name_item(kind(domain), scope, "domain", False)
+    wanted = untaint(local) if caseful else lower(untaint(local))
+    tail = wanted[1:] if wanted[:1] == "*" else None
+    domain_matcher = name_item(like(domain, item), scope, "domain", False)
     value = Match(True, item)
     valued = split_lookup(domain) is not None
 
     def match(subject: Any, scope: Scope) -> Match | None:
         if not subject.address:
             return None
-        if not any_local and local_matcher(subject.local_part, scope) is None:
+        if not any_local:
+            have = subject.local_part if caseful else subject.folded_local
+            if have != wanted if tail is None else not have.endswith(tail):
+                return None
+        if not subject.qualified:
+            _unqualified(subject, item, scope)
             return None
         outcome = domain_matcher(subject.domain, scope)
-        if outcome is None:
+        if outcome is None or outcome.deferred:
+            return outcome
+        if not outcome.found:
             return None
-        if outcome.found:
-            return outcome if valued else value
-        return outcome if outcome.deferred else None
+        return outcome if valued else value
 
     return match
+
+
+def _unqualified(subject: Any, item: str, scope: Scope) -> None:
+    scope.services.log.panic(f'no @ found in the subject of an address list match: '
+                             f'subject="{subject.address}" pattern="{untaint(item)}"')
 
 
 def _domain_only(item: str, scope: Scope) -> Matcher:
-    domain_matcher = name_item(item, scope, "domain", False)
-
-    def match(subject: Any, scope: Scope) -> Match | None:
-        return domain_matcher(subject.domain, scope) if subject.address else None
-
-    return match
-
-
-def _named_addresses(name: str, scope: Scope, caseful: bool) -> Matcher:
-    named = scope.config.named_lists.get("address", {}).get(name)
-    if named is None:
-        outcome = deferral(f'unknown named address list "+{name}"')
-        return lambda subject, scope: outcome
-    if is_literal(named.text):
-        return compile_addresses(named.text, scope, caseful).match
-    text = named.text
-    return lambda subject, scope: match_addresses(subject.address, text, scope, caseful)
-
-
-def _address_file(path: str, scope: Scope, caseful: bool) -> Matcher:
-    if is_tainted(path):
-        outcome = deferral(f"Tainted filename '{untaint(path)}'")
-        return lambda subject, scope: outcome
-
-    def match(subject: Any, scope: Scope) -> Match | None:
-        lines = read_lines(path, spaced_comments=True)
-        if isinstance(lines, str):
-            return deferral(lines)
-        for line in lines:
-            negated = line.startswith("!")
-            pattern = line[1:].lstrip(" \t") if negated else line
-            outcome = address_item(pattern, scope, caseful, in_file=True)(subject, scope)
-            if outcome is not None and outcome.deferred:
-                return outcome
-            if outcome is not None:
-                return NOT_FOUND if negated else outcome
-        return None
-
-    return match
-
-
-def _split_lookup_item(item: str, scope: Scope, caseful: bool) -> Matcher:
-    """Compile "@@type;file": the domain is looked up, the result is a list for the local part."""
-    from pyexim.lookup.api import find
-
-    found = split_lookup(item[2:])
-    if found is None:
-        outcome = deferral(f'no lookup type in "{item}"')
-        return lambda subject, scope: outcome
-    lookup_type, rest = found
-    query = is_query_style(lookup_type)
+    """Compile a domain: it stands for any address there."""
+    domain_matcher = plain_name(item) if item[:1] == "*" else name_item(item, scope, "domain", False)
     value = Match(True, item)
+    everything = item == "*"
 
     def match(subject: Any, scope: Scope) -> Match | None:
         if not subject.address:
             return None
+        if not subject.qualified:
+            if everything:
+                return value
+            _unqualified(subject, item, scope)
+            return None
+        outcome = domain_matcher(subject.domain, scope)
+        if outcome is None or outcome.deferred:
+            return outcome
+        return value if outcome.found else None
+
+    return match
+
+
+# -- @@
+
+
+def _local_parts_of_domain(item: str, scope: Scope, caseful: bool) -> Matcher:
+    """Compile "@@type;file": the domain is looked up, the result is a list for the local part."""
+    found = split_lookup(item[2:])
+    if found is None:
+        return failing(f'unknown lookup type in "{untaint(item)}"')
+    lookup_type, rest = found
+    query = is_query_style(lookup_type)
+    wrong = lookup.check_type(lookup_type, not query)
+    if wrong is not None:
+        return failing(wrong)
+
+    def match(subject: Any, scope: Scope) -> Match | None:
+        if not subject.address or not subject.qualified:
+            return None
         key = subject.domain
         for _ in range(MAX_CHAIN):
-            result = find(lookup_type, rest if query else key, None if query else rest, scope)
+            result = lookup.find(lookup_type, rest if query else key, None if query else rest, scope)
             if result.deferred:
                 return deferral(result.error)
             if not result.found:
                 return None
-            patterns = split_list(untaint(result.value))
-            following = patterns.pop()[1:].strip() if patterns and patterns[-1].startswith(">") and not query else ""
-            text = "<\n" + "\n".join(patterns)
-            local = subject.local_part if caseful else subject.folded
-            compiled = compile_names(text, scope, "localpart", caseful)
-            for negated, matcher in compiled.items:
-                outcome = matcher(local, scope)
-                if outcome is not None and outcome.found:
-                    return NOT_FOUND if negated else value
-                if outcome is not None:
-                    return outcome
-            if not following:
-                return value if compiled.items and compiled.items[-1][0] else None
+            outcome, following = _in_local_parts(untaint(result.value), subject, scope, caseful, chained=not query)
+            if outcome is not None or not following:
+                return outcome
             key = following
-        return deferral(f"more than {MAX_CHAIN} continuations in {item}")
+        return failing(f"Loop detected in lookup of local part of address list item {untaint(item)}")(subject, scope)
 
     return match
+
+
+def _in_local_parts(text: str, subject: Any, scope: Scope, caseful: bool,
+                    chained: bool) -> tuple[Match | None, str]:
+    """Match the local part with what an @@ lookup found; (outcome, the key of the list's continuation)."""
+    separator, rest = separator_of(text)
+    following = ""
+    if chained:
+        head, mark, last = rest.rpartition(separator)
+        if last.strip()[:1] == ">":
+            following = last.strip()[1:].strip()
+            rest = head + mark
+    compiled = compiled_list(f"<{separator}{rest}" if separator != ":" else rest, scope, "localpart", caseful, "",
+                             compile_names, expanded=True)
+    if isinstance(compiled, Match):
+        return compiled, ""
+    local = subject.local_part if caseful else subject.folded_local
+    for negated, matcher in compiled.items:
+        outcome = matcher(local, scope)
+        if outcome is None:
+            continue
+        if outcome.found:
+            return (NOT_FOUND if negated else outcome), ""
+        return outcome, ""
+    if not following and compiled.items and compiled.items[-1][0]:
+        return FOUND, ""
+    return None, following

@@ -3,89 +3,62 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
-from pyexim.base.errors import ExpansionError, ForcedFail
-from pyexim.base.ipaddress import V6, full, masked, parse, parse_network, unmap
+from pyexim.base.ipaddress import V6, full, masked, parse, parse_network, unmapped_key
+from pyexim.base.lists import split_list
 from pyexim.base.octets import lower
-from pyexim.base.taint import is_tainted, taint, untaint
-from pyexim.expand.engine import expand, is_literal
-from pyexim.expand.lists import split_list
+from pyexim.base.taint import taint, untaint
 from pyexim.expand.scope import Scope
 from pyexim.match.items import (
+    FOUND,
     NOT_FOUND,
     CompiledList,
+    Context,
     Match,
     Matcher,
+    compiled_list,
     deferral,
+    failing,
+    file_item,
     is_query_style,
     lookup_item,
-    read_lines,
+    named_item,
+    negation,
+    plain_name,
+    regex_item,
     split_lookup,
+    without_net,
 )
-from pyexim.match.names import CACHE_LIMIT, cache_of
+from pyexim.match.local import local_address_keys
 from pyexim.model.connection import Connection
-from pyexim.net.interfaces import local_keys
 
-_FLAGS: Final = ("+include_unknown", "+ignore_unknown", "+include_defer", "+ignore_defer")
+_FLAGS: Final = frozenset({"+include_unknown", "+ignore_unknown", "+include_defer", "+ignore_defer"})
 _NET: Final = re.compile(r"net(\d*)-(.*)", re.ASCII | re.DOTALL)
-UNKNOWN: Final = Match(False, unknown=True)
+_LIKE_AN_ADDRESS: Final = re.compile(r"[0-9./]+\Z|[0-9a-fA-F:./]*:[0-9a-fA-F:./]*\Z", re.ASCII)
+_NO_NAMES: Final = "cannot match host name in match_ip list"
 
 
-@dataclass(slots=True)
 class HostSubject:
     """The host to be matched: its address (None for no host) and where its name can be had from."""
 
-    address: str | None
-    name: str | None = None
-    conn: Connection | None = None
+    __slots__ = ("address", "addresses_only", "cache_key", "conn", "key", "name")
+
+    def __init__(self, address: str | None, name: str | None = None, conn: Connection | None = None,
+                 addresses_only: bool = False) -> None:
+        self.address = self.cache_key = address
+        self.name = name
+        self.conn = conn
+        self.addresses_only = addresses_only
+        """match_ip: names are never looked up."""
+        key = parse(address) if address else None
+        self.key = key if key is None or key < V6 else unmapped_key(key)
 
 
-def match_hosts(subject: HostSubject, source: str, scope: Scope, option: str) -> Match:
+def match_hosts(subject: HostSubject, source: str, scope: Scope, option: str, expanded: bool = False) -> Match:
     """Match a host against a host list."""
-    key = ("host", source, False)
-    cache = cache_of(scope)
-    compiled = cache.get(key)
-    if compiled is None:
-        if is_literal(source):
-            text = source
-        else:
-            try:
-                text = expand(source, scope)
-            except ForcedFail:
-                return NOT_FOUND
-            except ExpansionError as e:
-                return deferral(f'failed to expand "{source}" for {option}: {e.text}')
-            key = ("host", "\0" + text, False)
-        compiled = None if is_tainted(text) else cache.get(key)
-        if compiled is None:
-            compiled = compile_hosts(text, scope)
-            if not is_tainted(text):
-                if len(cache) >= CACHE_LIMIT:
-                    for old in list(cache)[:CACHE_LIMIT // 2]:
-                        del cache[old]
-                cache[key] = compiled
-    return compiled.match(subject, scope)
-
-
-def compile_hosts(text: str, scope: Scope) -> CompiledList:
-    """Compile an expanded host list; the flags act on the items after them."""
-    items: list[tuple[bool, Matcher]] = []
-    unknown, defer = "", ""
-    for item in split_list(text):
-        if item in _FLAGS:
-            what, _, about = item[1:].partition("_")
-            if about == "unknown":
-                unknown = what
-            else:
-                defer = what
-            continue
-        negated = item.startswith("!")
-        if negated:
-            item = type(item)(item[1:].lstrip(" \t"))
-        items.append((negated, _judged(host_item(item, scope), unknown, defer)))
-    return _HostList(items)
+    compiled = compiled_list(source, scope, "host", False, option, compile_hosts, expanded)
+    return compiled if isinstance(compiled, Match) else compiled.match(subject, scope)
 
 
 class _HostList(CompiledList):
@@ -98,122 +71,129 @@ class _HostList(CompiledList):
         return NOT_FOUND if outcome.unknown else outcome
 
 
-def _judged(matcher: Matcher, unknown: str, defer: str) -> Matcher:
-    """Apply the flags in force: what an item that finds nothing out means."""
+def compile_hosts(context: Context, text: str) -> CompiledList:
+    """Compile an expanded host list; the flags act on the items after them.
+
+    Single addresses that follow each other become one table.
+    """
+    items: list[tuple[bool, Matcher]] = []
+    unknown, defer = "", ""
+    costly, constant = False, True
+    keys: set[int] = set()
+    keys_negated = False
+
+    def flush() -> None:
+        if keys:
+            items.append((keys_negated, _addresses_item(frozenset(keys))))
+            keys.clear()
+
+    for item in split_list(text):
+        if item in _FLAGS:
+            what, _, about = item[1:].partition("_")
+            unknown, defer = (what, defer) if about == "unknown" else (unknown, what)
+            continue
+        negated, item = negation(item)
+        key = parse(untaint(item))
+        if key is not None:
+            if keys and keys_negated != negated:
+                flush()
+            keys_negated = negated
+            keys.add(key)
+            continue
+        flush()
+        if item[:1] == "+":
+            matcher, item_costly, item_constant = named_item(untaint(item[1:]), context, compile_hosts)
+        else:
+            matcher, item_costly, item_constant = host_item(item, context.scope), _is_costly(item), True
+        costly, constant = costly or item_costly, constant and item_constant
+        items.append((negated, _judged(matcher, unknown, defer, negated)))
+    flush()
+    return _HostList(items, costly=costly, constant=constant)
+
+
+def _is_costly(item: str) -> bool:
+    return item not in ("", "*", "@[]") and parse_network(untaint(item)) is None
+
+
+def _judged(matcher: Matcher, unknown: str, defer: str, negated: bool) -> Matcher:
+    """Apply the flags in force: what an item that finds nothing out means, whatever its sign."""
     if not unknown and not defer:
         return matcher
-    included = Match(True)
 
     def match(subject: Any, scope: Scope) -> Match | None:
         outcome = matcher(subject, scope)
-        if outcome is None or outcome.found:
+        if outcome is None or outcome.found or not (outcome.unknown or outcome.deferred):
             return outcome
-        if outcome.unknown and unknown:
-            return included if unknown == "include" else None
-        if outcome.deferred and defer:
-            return included if defer == "include" else None
-        return outcome
+        flag = unknown if outcome.unknown else defer
+        if not flag:
+            return outcome
+        if flag == "ignore":
+            return None
+        about = "unknown" if outcome.unknown else "defer"
+        scope.services.log.main(f"{outcome.error}: accepted by +include_{about}")
+        return Match(False, None) if negated else FOUND
 
     return match
 
 
 def host_item(item: str, scope: Scope, *, in_file: bool = False) -> Matcher:
-    """Compile one item."""
+    """Compile one item that is no single address and refers to no named list."""
     if item == "*":
-        everything = Match(True, "*")
-        return lambda subject, scope: everything
+        return lambda subject, scope: FOUND
     if item == "":
-        nobody = Match(True, "")
-        return lambda subject, scope: nobody if subject.address is None else None
-    if item.startswith("+") and not in_file:
-        return _named_hosts(untaint(item[1:]), scope)
-    if item.startswith("/") and not in_file:
-        return _host_file(item, scope)
-    network = parse_network(untaint(item))
-    if network is not None:
-        return _network_item(item, network)
+        return lambda subject, scope: None if subject.address else FOUND
     if item == "@[]":
         return _local_interface
-    if item.startswith("^") or item.startswith("*"):
+    if item[0] == "/" and not in_file:
+        return file_item(item, lambda line: host_item(line, scope, in_file=True), spaced_comments=False)
+    if item[0] == "+":
+        return named_item(untaint(item[1:]), Context(scope, "host"), compile_hosts)[0]
+    network = parse_network(untaint(item))
+    if network is not None:
+        return _network_item(*network)
+    if item[0] in "^*":
         return _named_pattern(item)
-    found = split_lookup(item)
-    if found is not None:
+    if ";" in item:
+        found = split_lookup(item)
+        if found is None:
+            text = untaint(item)
+            return failing(f'unknown lookup type "{text.partition(";")[0]}" in host list item "{text}"')
         return _lookup_host(*found)
-    name = scope.services.primary_hostname if item == "@" else untaint(item)
-    return _address_of_name(name, item)
+    if _LIKE_AN_ADDRESS.match(item):
+        wrong = Match(False, error=f"malformed IP address or address mask: {untaint(item)}", unknown=True)
+        return lambda subject, scope: wrong
+    name = (scope.services.primary_hostname or scope.config.main.primary_hostname or "") if item == "@" else item
+    return _address_of_name(untaint(name))
 
 
-def _network_item(item: str, network: tuple[int, int]) -> Matcher:
-    value = Match(True, item)
-    mask, wanted = network
+def _addresses_item(keys: frozenset[int]) -> Matcher:
+    return lambda subject, scope: FOUND if subject.key in keys else None
 
+
+def _network_item(mask: int, wanted: int) -> Matcher:
     def match(subject: Any, scope: Scope) -> Match | None:
-        if subject.address is None:
-            return None
-        key = parse(subject.address)
-        return value if key is not None and key & mask == wanted else None
+        key = subject.key
+        return FOUND if key is not None and key & mask == wanted else None
 
     return match
-
-
-_INTERFACE: Final = Match(True, "@[]")
 
 
 def _local_interface(subject: Any, scope: Scope) -> Match | None:
-    return _INTERFACE if subject.address is not None and is_local_address(subject.address, scope) else None
-
-
-def is_local_address(address: str, scope: Scope) -> bool:
-    """Tell whether an address is one of this host's."""
-    main = scope.config.main
-    key = parse(address)
-    return key is not None and key in local_keys(main.local_interfaces, main.extra_local_interfaces,
-                                                 main.disable_ipv6, scope.services.clock.monotonic())
-
-
-def _named_hosts(name: str, scope: Scope) -> Matcher:
-    named = scope.config.named_lists.get("host", {}).get(name)
-    if named is None:
-        outcome = deferral(f'unknown named host list "+{name}"')
-        return lambda subject, scope: outcome
-    if is_literal(named.text):
-        return compile_hosts(named.text, scope).match
-    text = named.text
-    return lambda subject, scope: match_hosts(subject, text, scope, f"+{name}")
-
-
-def _host_file(path: str, scope: Scope) -> Matcher:
-    if is_tainted(path):
-        outcome = deferral(f"Tainted filename '{untaint(path)}'")
-        return lambda subject, scope: outcome
-
-    def match(subject: Any, scope: Scope) -> Match | None:
-        lines = read_lines(path, spaced_comments=False)
-        if isinstance(lines, str):
-            return deferral(lines)
-        for line in lines:
-            negated = line.startswith("!")
-            pattern = line[1:].lstrip(" \t") if negated else line
-            outcome = host_item(pattern, scope, in_file=True)(subject, scope)
-            if outcome is not None and (outcome.deferred or outcome.unknown):
-                return outcome
-            if outcome is not None:
-                return NOT_FOUND if negated else outcome
-        return None
-
-    return match
+    return FOUND if subject.key is not None and subject.key in local_address_keys(scope) else None
 
 
 # -- what needs the host's name
 
 
 def names_of(subject: HostSubject, scope: Scope) -> list[str] | Match:
-    """Return the names of a host, looked up if need be; UNKNOWN or a deferral where there are none."""
-    if subject.name is not None:
+    """Return the names of a host, looked up if need be; an unknown outcome or a deferral where there are none."""
+    if subject.name:
         return [subject.name]
+    if subject.addresses_only:
+        return Match(False, error=_NO_NAMES, unknown=True)
     conn = subject.conn
-    if conn is None or subject.address is None:
-        return UNKNOWN
+    if conn is None:
+        return Match(False, error=f"failed to find host name for {subject.address}", unknown=True)
     if conn.sender_host_name is None and not conn.host_lookup_failed:
         from pyexim.dns.hosts import look_up_name  # asks the DNS
 
@@ -221,17 +201,15 @@ def names_of(subject: HostSubject, scope: Scope) -> list[str] | Match:
     if conn.sender_host_name is not None:
         return [conn.sender_host_name, *conn.sender_host_aliases]
     if conn.host_lookup_deferred:
-        return deferral(f"host lookup deferred for reverse lookup of {subject.address}")
-    return UNKNOWN
+        return deferral(f"host name lookup deferred for {subject.address}")
+    return Match(False, error=f"failed to find host name for {subject.address}", unknown=True)
 
 
 def _named_pattern(item: str) -> Matcher:
-    from pyexim.match.items import plain_name, regex_item
-
-    pattern = regex_item(item) if item.startswith("^") else plain_name(item)
+    pattern = regex_item(item) if item[0] == "^" else plain_name(item)
 
     def match(subject: Any, scope: Scope) -> Match | None:
-        if subject.address is None and subject.name is None:
+        if not subject.address:
             return None
         names = names_of(subject, scope)
         if isinstance(names, Match):
@@ -245,38 +223,49 @@ def _named_pattern(item: str) -> Matcher:
     return match
 
 
-def _address_of_name(name: str, item: str) -> Matcher:
+def _address_of_name(name: str) -> Matcher:
     """Compile a plain host name: its addresses are looked up and compared."""
-    value = Match(True, item)
     wanted = lower(name)
 
     def match(subject: Any, scope: Scope) -> Match | None:
-        if subject.address is None:
+        if subject.key is None:
             return None
+        if subject.addresses_only:
+            return Match(False, error=_NO_NAMES, unknown=True)
         from pyexim.dns.hosts import addresses_of  # asks the DNS
 
         found = addresses_of(wanted, scope)
+        if any(parse(address) == subject.key for address in found.addresses):
+            return FOUND
         if found.deferred:
-            return deferral(f"host lookup for {name} deferred: {found.error}")
+            return deferral(f"DNS lookup of {name} deferred: {found.error}" if found.error else
+                            f"DNS lookup of {name} deferred")
         if not found.addresses:
-            return UNKNOWN
-        return value if subject.address in found.addresses else None
+            if scope.services.log.selected("host_lookup_failed") and subject.conn is not None:
+                scope.services.log.main(f"no IP address found for host {name} "
+                                        f"(during SMTP connection from [{subject.address}])")
+            return Match(False, error=f"failed to find IP address for {name}", unknown=True)
+        return None
 
     return match
 
 
 def _lookup_host(lookup_type: str, rest: str) -> Matcher:
     """Compile a lookup: by address with net-, by name without, or a query."""
-    m = _NET.match(lookup_type)
     if is_query_style(lookup_type):
-        return lookup_item(lookup_type, rest, lambda subject, scope: "")
+        return lookup_item(lookup_type, rest, lambda subject: "")
+    m = _NET.match(lookup_type)
+    bits, plain = (m[1], m[2]) if m is not None else ("", lookup_type)
+    by_address = lookup_item(plain, rest, lambda subject: network_key(subject.address, bits, plain))
     if m is not None:
-        bits, plain = m[1], m[2]
-        by_address = lookup_item(plain, rest, lambda subject, scope: network_key(subject.address, bits, plain))
-        return lambda subject, scope: by_address(subject, scope) if subject.address is not None else None
-    by_name = lookup_item(lookup_type, rest, lambda name, scope: str.lower(name))
+        return lambda subject, scope: by_address(subject, scope) if subject.key is not None else None
+    by_name = lookup_item(without_net(lookup_type), rest, lower)
 
     def match(subject: Any, scope: Scope) -> Match | None:
+        if not subject.address:
+            return None
+        if subject.addresses_only:
+            return by_address(subject, scope)
         names = names_of(subject, scope)
         if isinstance(names, Match):
             return names
@@ -291,11 +280,14 @@ def _lookup_host(lookup_type: str, rest: str) -> Matcher:
 
 def network_key(address: str, bits: str, lookup_type: str) -> str:
     """Return the key for a net-lookup: the address, or the network of so many bits with its mask."""
-    address = unmap(address)
     separator = ":" if lookup_type.startswith("iplsearch") else "."
     key = parse(address)
     if key is None:
         return address
-    if bits:
-        return masked(address, int(bits), separator)
-    return full(address, separator) if key >= V6 else address
+    key = unmapped_key(key)
+    text = full(address, separator) if key >= V6 else _dotted(key)
+    return masked(_dotted(key) if key < V6 else address, int(bits), separator) if bits else text
+
+
+def _dotted(key: int) -> str:
+    return f"{key >> 24}.{key >> 16 & 255}.{key >> 8 & 255}.{key & 255}"

@@ -1,4 +1,4 @@
-"""What the items of a list have in common: outcomes, patterns for names, lookups, compiled lists.
+"""What all lists have in common: outcomes, compiled lists, named lists, files, lookups, patterns.
 
 An item is compiled to a function of (subject, scope) that returns a Match, or None where it does not
 match.  A Match with ``deferred`` ends the list without an answer; one with ``unknown`` says that a host's
@@ -7,15 +7,19 @@ name or address could not be found, which the list's own flags judge.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import lower
-from pyexim.base.taint import untaint
+from pyexim.base.taint import Tainted, is_tainted, like, untaint
+from pyexim.expand.engine import expand, is_literal
 from pyexim.expand.regex import RegexLimit, compile_or_error
 from pyexim.expand.scope import Scope
+from pyexim.lookup import api as lookup
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +36,25 @@ class Match:
     deferred: bool = False
     error: str = ""
     unknown: bool = False
-    """Inside a host list only: what the item needs to know cannot be found."""
+    """Inside a host list only: what the item needs to know cannot be found; ``error`` says what."""
 
     def __bool__(self) -> bool:
         return self.found
 
 
 NOT_FOUND: Final = Match(False)
+FOUND: Final = Match(True)
 Matcher = Callable[[Any, Scope], "Match | None"]
 
-_LOOKUP: Final = re.compile(r"((?:net\d*-)?(?:partial\d*(?:\([^)]*\))?-)?[a-z0-9]+(?:\*@?|\*)?(?:,[^;]*)?);", re.ASCII)
-QUERY_STYLE: Final = frozenset({"dnsdb", "ibase", "ldap", "ldapdn", "ldapm", "mysql", "nisplus", "oracle", "passwd",
-                                "pgsql", "redis", "sqlite", "spf", "whoson", "regdom", "psl"})
+CACHE_LIMIT: Final = 2000
+"""Compiled lists kept for a configuration; expanded lists differ from message to message."""
+MAX_DEPTH: Final = 40
+"""Named lists inside named lists."""
 NUMERIC: Final = tuple(str(i) for i in range(33))
+_LOOKUP: Final = re.compile(
+    r"((?:net\d*-)?(?:partial\d*(?:\([^)]*\)|-))?[A-Za-z0-9_]+(?:\*@?)?(?:,[^;]*)?);", re.ASCII)
+_NET: Final = re.compile(r"net\d*-", re.ASCII)
+_KIND_WORDS: Final = {"domain": "domain", "localpart": "local part", "address": "address", "host": "host"}
 
 
 def deferral(error: str) -> Match:
@@ -52,56 +62,283 @@ def deferral(error: str) -> Match:
     return Match(False, None, True, error)
 
 
+def failing(error: str) -> Matcher:
+    """Compile an item that is wrong: it defers, and the panic log says why."""
+    outcome = deferral(error)
+
+    def match(subject: Any, scope: Scope) -> Match:
+        scope.services.log.panic(error)
+        return outcome
+
+    return match
+
+
 def set_numeric(scope: Scope, groups: list[str]) -> None:
     """Set $0, $1 ... for what follows, replacing what was there."""
     variables = scope.vars
-    for name in NUMERIC:
-        if name in variables:
-            del variables[name]
     for number, text in enumerate(groups[:33]):
         variables[NUMERIC[number]] = text
+    number = len(groups)
+    while number < 33 and NUMERIC[number] in variables:
+        del variables[NUMERIC[number]]
+        number += 1
+
+
+# -- lists
+
+
+class CompiledList:
+    """A list ready to be matched: (negated, matcher) in order.
+
+    ``costly``: an item asks a file, a database or the DNS.  ``constant``: the same for every message.
+    """
+
+    __slots__ = ("_default", "constant", "costly", "items")
+
+    def __init__(self, items: list[tuple[bool, Matcher]], *, costly: bool = False, constant: bool = True) -> None:
+        self.items = items
+        self.costly = costly
+        self.constant = constant
+        # A list that ends with a negative item matches what none of its items matches.
+        self._default = FOUND if items and items[-1][0] else NOT_FOUND
+
+    def match(self, subject: Any, scope: Scope) -> Match:
+        """Match a subject."""
+        for negated, matcher in self.items:
+            outcome = matcher(subject, scope)
+            if outcome is None:
+                continue
+            if outcome.found:
+                return NOT_FOUND if negated else outcome
+            if outcome.deferred or outcome.unknown:
+                return outcome
+            if negated:
+                # a negative line of a file: "not in the list" turned round
+                return Match(True, outcome.value)
+            return NOT_FOUND
+        return self._default
+
+
+Compiler = Callable[["Context", str], CompiledList]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the items of a list are compiled under."""
+
+    scope: Scope
+    kind: str
+    """domain, localpart, address, host or string."""
+    caseful: bool = False
+    option: str = ""
+    """The option or condition, for log texts."""
+    depth: int = 0
+
+
+def cache_of(scope: Scope) -> dict[Any, CompiledList]:
+    """Return the compiled lists of the configuration in use."""
+    cache: dict[Any, CompiledList] | None = scope.config.compiled.get("lists")
+    if cache is None:
+        cache = scope.config.compiled["lists"] = {}
+    return cache
+
+
+def compiled_list(source: str, scope: Scope, kind: str, caseful: bool, option: str, compiler: Compiler,
+                  expanded: bool = False) -> CompiledList | Match:
+    """Return a list ready for matching, expanded first unless it is; or the outcome where that fails."""
+    cache = cache_of(scope)
+    if not expanded and not is_literal(source):
+        try:
+            source = expand(source, scope)
+        except ForcedFail:
+            return NOT_FOUND
+        except ExpansionError as e:
+            return deferral(f'failed to expand "{source}" while checking a list: {e.text}')
+    tainted = source.__class__ is Tainted
+    key = kind, source, caseful, tainted
+    compiled = cache.get(key)
+    if compiled is None:
+        compiled = compiler(Context(scope, kind, caseful, option), source)
+        if len(cache) >= CACHE_LIMIT:
+            for old in list(cache)[:CACHE_LIMIT // 2]:
+                del cache[old]
+        cache[key] = compiled
+    return compiled
+
+
+def negation(item: str) -> tuple[bool, str]:
+    """Return (whether an item is negative, the item without the mark)."""
+    if item[:1] == "!":
+        return True, like(item[1:].lstrip(" \t"), item)
+    return False, item
+
+
+# -- named lists
+
+
+def named_item(name: str, context: Context, compiler: Compiler) -> tuple[Matcher, bool, bool]:
+    """Compile a reference to a named list; (matcher, costly, constant)."""
+    scope, kind = context.scope, context.kind
+    named = scope.config.named_lists.get(kind, {}).get(name)
+    if named is None:
+        return failing(f'unknown named {_KIND_WORDS[kind]} list "+{name}"'), False, True
+    if context.depth >= MAX_DEPTH:
+        return failing(f'named {_KIND_WORDS[kind]} list "+{name}" refers to itself'), False, True
+    below = Context(scope, kind, context.caseful, context.option, context.depth + 1)
+    if is_literal(named.text):
+        compiled = compiler(below, named.text)
+        matcher: Matcher = compiled.match
+        costly, constant = compiled.costly, compiled.constant
+    else:
+        costly, constant = True, named.cached
+        text, caseful, option = named.text, context.caseful, context.option
+
+        def matcher(subject: Any, scope: Scope) -> Match | None:
+            found = compiled_list(text, scope, kind, caseful, option, compiler)
+            return found if isinstance(found, Match) else found.match(subject, scope)
+
+    if costly and constant:
+        return _remembered(matcher, f"{kind}+{name}{'!' if context.caseful else ''}"), costly, constant
+    return matcher, costly, constant
+
+
+def _remembered(matcher: Matcher, key: str) -> Matcher:
+    """Keep the results of a named list while one message is at work (spec: "Named list caching")."""
+    def match(subject: Any, scope: Scope) -> Match | None:
+        owner = scope.message, scope.conn
+        kept = scope.facts.get("lists")
+        if kept is None or kept[0][0] is not owner[0] or kept[0][1] is not owner[1]:
+            kept = scope.facts["lists"] = owner, {}
+        results: dict[Any, Match | None] = kept[1]
+        index = key, getattr(subject, "cache_key", subject)
+        if index in results:
+            return results[index]
+        outcome = matcher(subject, scope)
+        if outcome is None or not outcome.deferred:
+            results[index] = outcome
+        return outcome
+
+    return match
+
+
+# -- files
+
+
+Liner = Callable[[str], Matcher]
+_SPACED_COMMENT: Final = re.compile(r"(?:^|(?<=[ \t]))#")
+
+
+def file_item(path: str, item_of: Liner, *, spaced_comments: bool) -> Matcher:
+    """Compile a file of items, read again whenever it has changed.
+
+    ``spaced_comments``: a "#" begins a comment only at the start of a line or after white space.
+    """
+    if is_tainted(path):
+        return failing(f"Tainted filename '{untaint(path)}'")
+    name = path.encode("latin-1")
+    identity: tuple[int, ...] = ()
+    lines: list[tuple[bool, Matcher, Match]] = []
+
+    def match(subject: Any, scope: Scope) -> Match | None:
+        nonlocal identity, lines
+        try:
+            st = os.stat(name)
+            now = st.st_dev, st.st_ino, st.st_mtime_ns, st.st_size
+            if now != identity:
+                lines = [(negated, item_of(line), Match(True, line), ) for negated, line
+                         in map(negation, read_lines(name, spaced_comments=spaced_comments))]
+                identity = now
+        except OSError as e:
+            error = f'failed to open {path} when checking "{path}": {e.strerror}'
+            scope.services.log.panic(error)
+            return deferral(error)
+        for negated, matcher, as_line in lines:
+            outcome = matcher(subject, scope)
+            if outcome is None:
+                continue
+            if outcome.deferred or outcome.unknown:
+                return outcome
+            value = outcome if outcome.value is not None else as_line
+            return Match(False, value.value) if negated else value
+        return None
+
+    return match
+
+
+def read_lines(path: bytes, *, spaced_comments: bool) -> list[str]:
+    """Return the items in a file that a list names; OSError where it cannot be read."""
+    with open(path, "rb") as f:
+        text = f.read().decode("latin-1")
+    out = []
+    for line in text.split("\n"):
+        if "#" in line:
+            if spaced_comments:
+                line = _SPACED_COMMENT.split(line, maxsplit=1)[0]
+            else:
+                line = line.partition("#")[0]
+        line = line.strip(" \t\r\f\v")
+        if line:
+            out.append(line)
+    return out
+
+
+# -- lookups
 
 
 def split_lookup(item: str) -> tuple[str, str] | None:
     """Return (lookup type with prefix and options, file or query) of a lookup item, or None."""
     m = _LOOKUP.match(item)
-    return (m[1], item[m.end():].lstrip(" \t")) if m is not None else None
+    return (m[1], like(item[m.end():].lstrip(" \t"), item)) if m is not None else None
+
+
+def without_net(lookup_type: str) -> str:
+    """Return a lookup type without its "net-" prefix."""
+    return _NET.sub("", lookup_type, count=1)
 
 
 def is_query_style(lookup_type: str) -> bool:
     """Tell whether a lookup type takes a query rather than a key and a file."""
-    base = lookup_type.partition(",")[0].rstrip("*@")
-    return base.rpartition("-")[2] in QUERY_STYLE
+    return lookup.is_query_style(without_net(lookup_type))
 
 
-def lookup_item(lookup_type: str, rest: str, key: Callable[[Any, Scope], str]) -> Matcher:
+def lookup_item(lookup_type: str, rest: str, key: Callable[[Any], str]) -> Matcher:
     """Compile a lookup: the key of the subject in a file, or a query."""
-    from pyexim.lookup.api import find
-
+    plain_type = without_net(lookup_type)
     query = is_query_style(lookup_type)
-    plain_type = re.sub(r"^net\d*-", "", lookup_type)
+    wrong = lookup.check_type(plain_type, not query)
+    if wrong is not None:
+        return failing(wrong)
+    find = lookup.find
 
     def match(subject: Any, scope: Scope) -> Match | None:
-        result = find(plain_type, rest if query else key(subject, scope), None if query else rest, scope)
+        wanted = rest if query else key(subject)
+        if not wanted:
+            return None
+        result = find(plain_type, wanted, None if query else rest, scope)
         if result.found:
+            if not query and result.wild is not None:
+                set_numeric(scope, [wanted, like(result.wild, wanted), like(result.fixed, wanted)])
             return Match(True, untaint(result.value))
         return deferral(result.error) if result.deferred else None
 
     return match
 
 
+# -- patterns
+
+
 def plain_name(pattern: str, *, caseful: bool = False) -> Matcher:
     """Compile a name: equal, or with a leading asterisk equal at the end."""
     value = Match(True, pattern)
     wanted = untaint(pattern) if caseful else lower(untaint(pattern))
-    if pattern.startswith("*"):
+    if pattern[:1] == "*":
         tail = wanted[1:]
 
         def ends(subject: Any, scope: Scope) -> Match | None:
             name = subject if caseful else lower(subject)
             if not name.endswith(tail):
                 return None
-            set_numeric(scope, [subject, subject[:len(subject) - len(tail)]])
+            set_numeric(scope, [like(name, subject), like(name[:len(name) - len(tail)], subject)])
             return value
 
         return ends
@@ -112,13 +349,31 @@ def plain_name(pattern: str, *, caseful: bool = False) -> Matcher:
     return equal
 
 
-def regex_item(pattern: str, *, caseful: bool = False, subjects: Callable[[Any], str] | None = None) -> Matcher:
-    """Compile a regular expression; a wrong one defers with PCRE's complaint."""
+def name_table(patterns: list[str], *, caseful: bool = False) -> Matcher:
+    """Compile several plain names without asterisks to one look into a table."""
+    table: dict[str, Match] = {}
+    for pattern in patterns:
+        table.setdefault(untaint(pattern) if caseful else lower(untaint(pattern)), Match(True, pattern))
+    if caseful:
+        return lambda subject, scope: table.get(subject)
+
+    def match(subject: Any, scope: Scope) -> Match | None:
+        found = table.get(subject)
+        return found if found is not None else table.get(lower(subject))
+
+    return match
+
+
+def regex_item(pattern: str, *, caseful: bool = False, subjects: Callable[[Any], str] | None = None,
+               valued: bool = True) -> Matcher:
+    """Compile a regular expression; a wrong one defers with PCRE's complaint.
+
+    ``valued``: the pattern is the value of a match; ``subjects`` takes the text out of the subject.
+    """
     regex = compile_or_error(untaint(pattern), not caseful)
     if isinstance(regex, str):
-        outcome = deferral(regex)
-        return lambda subject, scope: outcome
-    value = Match(True, pattern)
+        return failing(regex)
+    value = Match(True, pattern) if valued else FOUND
 
     def match(subject: Any, scope: Scope) -> Match | None:
         try:
@@ -132,48 +387,3 @@ def regex_item(pattern: str, *, caseful: bool = False, subjects: Callable[[Any],
         return value
 
     return match
-
-
-class CompiledList:
-    """A list ready to be matched: (negated, matcher) in order."""
-
-    __slots__ = ("_default", "items")
-
-    def __init__(self, items: list[tuple[bool, Matcher]]) -> None:
-        self.items = items
-        # A list that ends with a negative item matches what none of its items matches.
-        self._default = Match(True, None) if items and items[-1][0] else NOT_FOUND
-
-    def match(self, subject: Any, scope: Scope) -> Match:
-        """Match a subject."""
-        for negated, matcher in self.items:
-            outcome = matcher(subject, scope)
-            if outcome is None:
-                continue
-            if outcome.found:
-                return NOT_FOUND if negated else outcome
-            if outcome.deferred or outcome.unknown:
-                return outcome
-        return self._default
-
-
-def read_lines(path: str, *, spaced_comments: bool) -> list[str] | str:
-    """Return the items in a file that a list names, or a text saying why it cannot be read.
-
-    ``spaced_comments``: a "#" begins a comment only at the start of a line or after white space.
-    """
-    try:
-        with open(path.encode("latin-1"), "rb") as f:
-            text = f.read().decode("latin-1")
-    except OSError as e:
-        return f"failed to open {path} when checking for a list match: {e.strerror}"
-    out = []
-    for line in text.split("\n"):
-        if spaced_comments:
-            line = re.split(r"(?:^|(?<=[ \t]))#", line, maxsplit=1)[0]
-        else:
-            line = line.partition("#")[0]
-        line = line.strip(" \t\r\f\v")
-        if line:
-            out.append(line)
-    return out

@@ -1,64 +1,96 @@
 """The entrance to list matching.
 
 Every function takes the source text of a list as the configuration has it; it is expanded (unless it
-has nothing to expand), split and compiled once per text, and kept with the configuration.  A forced
-failure of the expansion means "not in the list", another failure is a Match with ``deferred``.
+has nothing to expand, or ``expanded`` says that it has been), split and compiled once per text, and kept
+with the configuration.  A forced failure of the expansion means "not in the list", another failure is a
+Match with ``deferred``.
 
 Spec: chapter "Domain, host, address, and local part lists".
 """
 
 from __future__ import annotations
 
-from pyexim.expand.lists import split_list as _split
-from pyexim.expand.scope import Scope
+from pyexim.base.lists import split_list
+from pyexim.config.configuration import Configuration
+from pyexim.expand.scope import Scope, Services
 from pyexim.match.addresses import match_addresses
 from pyexim.match.hosts import HostSubject, match_hosts
 from pyexim.match.items import Match
 from pyexim.match.names import match_names
 from pyexim.model.connection import Connection
 
-__all__ = ["Match", "match_address", "match_domain", "match_host", "match_host_address", "match_local_part",
-           "match_string", "split_list"]
+__all__ = ["Match", "in_domain_list", "match_address", "match_domain", "match_host", "match_host_address", "match_ip",
+           "match_local_part", "match_string", "split_list"]
 
 
-def match_domain(domain: str, source: str, scope: Scope) -> Match:
+def match_domain(domain: str, source: str, scope: Scope, *, expanded: bool = False) -> Match:
     """Match a domain against a domain list.  Sets numeric variables in ``scope.vars`` as the spec says."""
-    return match_names(domain, source, scope, "domain", False)
+    return match_names(domain, source, scope, "domain", False, expanded)
 
 
-def match_local_part(local_part: str, source: str, scope: Scope, *, caseful: bool = False) -> Match:
+def match_local_part(local_part: str, source: str, scope: Scope, *, caseful: bool = False,
+                     expanded: bool = False) -> Match:
     """Match a local part against a local part list."""
-    return match_names(local_part, source, scope, "localpart", caseful)
+    return match_names(local_part, source, scope, "localpart", caseful, expanded)
 
 
-def match_address(address: str, source: str, scope: Scope, *, caseful: bool = False) -> Match:
+def match_address(address: str, source: str, scope: Scope, *, caseful: bool = False, expanded: bool = False) -> Match:
     """Match an address ("" is the empty sender) against an address list.
 
     The domain is matched without regard to case; the local part likewise unless ``caseful`` or the
     list says +caseful.
     """
-    return match_addresses(address, source, scope, caseful)
+    return match_addresses(address, source, scope, caseful, expanded)
 
 
-def match_host(conn: Connection, source: str, scope: Scope, *, name: str = "host") -> Match:
+def match_host(conn: Connection, source: str, scope: Scope, *, name: str = "host", expanded: bool = False) -> Match:
     """Match the connected host against a host list; names are looked up only when an item needs it.
 
-    A connection without address matches only an empty item.  ``name`` is the option, for log texts.
+    A connection without address matches only an empty item and "*".  ``name`` is the option, for log texts.
     """
-    return match_hosts(HostSubject(conn.sender_host_address, None, conn), source, scope, name)
+    return match_hosts(HostSubject(conn.sender_host_address, None, conn), source, scope, name, expanded)
 
 
 def match_host_address(host_name: str | None, address: str, source: str, scope: Scope, *,
-                       name: str = "host") -> Match:
+                       name: str = "host", expanded: bool = False) -> Match:
     """Match a host that is not the connected client (hosts_avoid_tls and the like)."""
-    return match_hosts(HostSubject(address, host_name or None), source, scope, name)
+    return match_hosts(HostSubject(address, host_name or None, addresses_only=name == "match_ip"), source, scope,
+                       name, expanded)
 
 
-def match_string(subject: str, source: str, scope: Scope, *, caseful: bool = True) -> Match:
+def match_ip(address: str, source: str, scope: Scope, *, expanded: bool = False) -> Match:
+    """Match an IP address, or "", against a list of addresses; no name is ever looked up."""
+    return match_hosts(HostSubject(address or None, addresses_only=True), source, scope, "match_ip", expanded)
+
+
+def match_string(subject: str, source: str, scope: Scope, *, caseful: bool = True, expanded: bool = False) -> Match:
     """Match a string against a plain string list, patterns as in local part lists."""
-    return match_names(subject, source, scope, "string", caseful)
+    return match_names(subject, source, scope, "string", caseful, expanded)
 
 
-def split_list(text: str, separator: str = ":") -> list[str]:
-    """Split an expanded list into its items: changed separators ("<;"), doubling, trimming."""
-    return _split(text, separator)
+def in_domain_list(domain: str, source: str, config: Configuration) -> bool:
+    """Tell whether a domain is in a list that belongs to no message, such as dns_again_means_nonexist."""
+    return bool(match_domain(domain, source, Scope(config, _services(config))))
+
+
+def _services(config: Configuration) -> Services:
+    services: Services | None = config.compiled.get("list_services")
+    if services is None:
+        services = config.compiled["list_services"] = Services(
+            NoLog(), primary_hostname=config.main.primary_hostname or "")
+    return services
+
+
+class NoLog:
+    """The logs of a matching that nobody sees."""
+
+    def main(self, text: str, *, message_id: str | None = None) -> None: ...
+    def crash(self, text: str, *, message_id: str | None = None) -> None: ...
+
+    def reject(self, text: str, *, message_id: str | None = None, headers: str = "",
+               also_main: bool = True) -> None: ...
+
+    def panic(self, text: str, *, message_id: str | None = None) -> None: ...
+
+    def selected(self, selector: str) -> bool:
+        return False
