@@ -94,7 +94,7 @@ def _fault(error: ConfigError) -> Fault:
     text = f"{error.about}: {error.text}" if error.about else error.text
     if error.note:
         text += f" {error.note}".replace("\n  ", " ")
-    return Fault(text.replace("\n", " "), error.place)
+    return Fault(" ".join(line.strip(SPACE) for line in text.split("\n")), error.place)
 
 
 # -- what the other rooms say
