@@ -41,10 +41,12 @@ class _Bad(Exception):
     """Leaves the parser with Exim's message."""
 
 
-_plain = re.compile(r"<?([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)@([A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9][A-Za-z0-9-]*)*)(>?)"
-                    ).fullmatch
+_plain = re.compile(
+    r"<?([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)@([A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9][A-Za-z0-9-]*)*)(>?)"
+).fullmatch
 _blank = re.compile(r"[ \t\r\n\v\f]+").match
-_atom = re.compile(r'[^\x00-\x20\x7f()<>@,;:\\".\[\]]*(?:\\(?:.|\Z)[^\x00-\x20\x7f()<>@,;:\\".\[\]]*)*', re.DOTALL).match
+_WORD = r'[^\x00-\x20\x7f()<>@,;:\\".\[\]]*'
+_atom = re.compile(rf"{_WORD}(?:\\(?:.|\Z){_WORD})*", re.DOTALL).match
 _quoted = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL).match
 _label = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*").match
 _label_utf8 = re.compile(r"[A-Za-z0-9\x80-\xff][A-Za-z0-9\x80-\xff-]*").match

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import pwd
+from functools import cache
 
 from pyexim.base.taint import taint
 from pyexim.config.configuration import Configuration
 from pyexim.expand.scope import Scope, Services
 
 
+@cache
+def login_of(uid: int) -> str | None:
+    """Return a user's login, None where the uid has no account."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return None
+
+
 def login_name(services: Services) -> str | None:
     """Return the caller's login, None where his uid has no account."""
-    try:
-        return pwd.getpwuid(services.caller_uid).pw_name
-    except KeyError:
-        return None
+    return login_of(services.caller_uid)
 
 
 def full_name(services: Services, login: str, config: Configuration | None = None) -> str:
     """Return the caller's name from the password file, "&" replaced by the login with a capital."""
     try:
         gecos = pwd.getpwuid(services.caller_uid).pw_gecos
-    except KeyError:
+    except (KeyError, OverflowError):
         return ""
     name = gecos.encode("utf-8", "surrogateescape").decode("latin-1")
     if "&" in name:

@@ -24,7 +24,7 @@ class InputTimeout(Exception):
 class Channel:
     """Reads and writes octets.  ``sock`` is set where the descriptor is a socket."""
 
-    __slots__ = ("_buffer", "_deadline", "_poll", "_timeout", "_view", "read_fd", "sock", "write_fd", "write_failed")
+    __slots__ = ("_buffer", "_deadline", "_poll", "_timeout", "_view", "read_fd", "sock", "write_failed", "write_fd")
 
     def __init__(self, read_fd: int, write_fd: int, sock: socket.socket | None = None) -> None:
         self.read_fd = read_fd

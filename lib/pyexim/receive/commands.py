@@ -11,11 +11,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from pyexim.acl import api as acl
+from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import lower
 from pyexim.base.taint import taint
 from pyexim.expand.engine import expand, is_literal
+from pyexim.expand.scope import Scope
 from pyexim.mailfmt.address import ParsedAddress, parse_address
-from pyexim.match.lists import match_address, match_domain
+from pyexim.match.lists import match_domain
 from pyexim.model.message import Recipient
 from pyexim.receive import helo, queries
 from pyexim.receive.message import PROHIBITED, TEMPORARY, Incoming, write_rejection
@@ -38,7 +40,6 @@ _NOTIFY: Final = {"SUCCESS": DSN_SUCCESS, "FAILURE": DSN_FAILURE, "DELAY": DSN_D
 def hello(session: Session, command: Command) -> None:
     """HELO and EHLO: check the argument, run the ACL, tell what is offered."""
     conn, core, main = session.conn, session.core, session.main
-    session.incomplete(command.verb)
     argument = command.argument
     name = helo.acceptable(argument, session)
     if name is None:
@@ -61,7 +62,7 @@ def hello(session: Session, command: Command) -> None:
     conn.esmtp = command.verb == "EHLO"
     prefix = "local-" if session.local else ""
     conn.received_protocol = f"{prefix}{'e' if conn.esmtp else ''}smtp"
-    greeting = f"{conn.smtp_active_hostname} Hello {conn.sender_ident + ' at ' if conn.sender_ident else ''}{name}"
+    greeting = f"{session.active_hostname} Hello {conn.sender_ident + ' at ' if conn.sender_ident else ''}{name}"
     if not session.local:
         greeting += f" [{conn.sender_host_address}]"
     code = 250
@@ -79,6 +80,7 @@ def hello(session: Session, command: Command) -> None:
     else:
         core.pipelining = core.chunking = False
         session.offered_pipelining = False
+    session.drop_incoming()
     session.new_message()
     core.reply(code, greeting)
 
@@ -87,7 +89,7 @@ def _offers(session: Session) -> list[str]:
     """Return the lines of the reply to EHLO, and note what was offered."""
     main, core, conn = session.main, session.core, session.conn
     out = []
-    session.size_limit = size_limit(session)
+    session.size_limit = session.message_size_limit()
     out.append(f"SIZE {session.size_limit}" if session.size_limit else "SIZE")
     if main.limits_advertise_hosts and session.matches(main.limits_advertise_hosts, "limits_advertise_hosts"):
         mails = session.value_of(main.smtp_accept_max_per_connection, "smtp_accept_max_per_connection", 1000)
@@ -109,7 +111,7 @@ def _offers(session: Session) -> list[str]:
     if core.pipelining:
         session.offered_pipelining = True
         out.append("PIPELINING")
-        if session.pipe_connect and session.commands_total == 1:
+        if session.pipe_connect:
             session.offered_pipe_connect = True
             out.append("PIPECONNECT")
     core.chunking = session.matches(main.chunking_advertise_hosts, "chunking_advertise_hosts")
@@ -120,18 +122,22 @@ def _offers(session: Session) -> list[str]:
     return out
 
 
-def size_limit(session: Session) -> int:
-    """Return message_size_limit for this client."""
-    source = session.main.message_size_limit
+def literal_size(source: str | None, scope: Scope) -> int:
+    """Return the value of message_size_limit, 0 for no limit."""
     if not source:
         return 0
     cached = _SIZES.get(source)
     if cached is not None:
         return cached
-    text = source if is_literal(source) else expand(source, session.scope)
+    try:
+        text = expand(source, scope)
+    except ExpansionError as e:
+        if not isinstance(e, ForcedFail):
+            scope.services.log.panic(f"unable to expand message_size_limit: {e.text}")
+        return 0
     value = _size(text)
     if value is None:
-        session.log.panic(f'invalid value for message_size_limit: "{text}"')
+        scope.services.log.panic(f'invalid value for message_size_limit: "{text}"')
         return 0
     if is_literal(source):
         _SIZES[source] = value
@@ -158,11 +164,13 @@ def _size(text: str) -> int | None:
 def mail(session: Session, command: Command) -> None:
     """MAIL FROM: parameters, address, limits, ACL."""
     core, main, conn = session.core, session.main, session.conn
-    if session.helo_required and not conn.sender_helo_name or (core.state == "start" and session.helo_required):
+    if session.helo_required and (not conn.sender_helo_name or core.state == "start"):
         core.reply(503, "HELO or EHLO required")
         session.log.reject(f"rejected MAIL from {session.who_untagged()}: no HELO/EHLO given")
         core.count_error(command.line)
         return
+    if not conn.esmtp:
+        session.pipe_connect_over()
     argument = command.argument
     if not argument:
         session.syntax_error("protocol", 501, "MAIL must have an address operand")
@@ -184,7 +192,7 @@ def mail(session: Session, command: Command) -> None:
         return
     given = address
     if session.conn.kind != "tcp" and session.local and not conn.submitter_trusted:
-        address = _untrusted_sender(session, address)
+        address = session.untrusted_sender(address)
     elif address and not parsed.domain_at:
         if not session.takes_unqualified("sender"):
             session.log.reject(f"unqualified sender rejected: <{path.strip('<>')}> {session.who()}")
@@ -272,26 +280,10 @@ def _address(session: Session, path: str, verb: str) -> tuple[ParsedAddress, str
     return parsed, address
 
 
-def _untrusted_sender(session: Session, address: str) -> str:
-    """Return the sender of an untrusted local caller: his own address, unless another one is allowed."""
-    message, main = session.scope.message, session.main
-    assert message is not None
-    own = f"{session.conn.sender_ident}@{main.qualify_domain}"
-    if address == "":
-        message.sender_set_untrusted = True
-        return ""
-    qualified = address if "@" in address else f"{address}@{main.qualify_domain}"
-    if main.untrusted_set_sender and match_address(qualified, main.untrusted_set_sender, session.scope):
-        message.sender_set_untrusted = True
-        return qualified
-    message.sender_local = True
-    return own
-
-
 def _size_allowed(session: Session, size: int, address: str) -> bool:
     """Check the announced size and the space on the spool's disk; answers when refused."""
     main, core = session.main, session.core
-    limit = session.size_limit = size_limit(session)
+    limit = session.size_limit = session.message_size_limit()
     if size > 0 and limit > 0 and size > limit:
         core.reply(552, "Message size exceeds maximum permitted")
         shown = f"size={size}" if size < 0x7fffffff else f"size>={0x7fffffff}"
@@ -526,7 +518,7 @@ def _predata(session: Session, verb: str) -> tuple[int, str] | None:
 def _open(session: Session, *, chunked: bool) -> bool:
     """Begin to take the message; answers when that is impossible."""
     incoming = Incoming(session.run, session.scope, session.origin(), session.envelope, size_limit=session.size_limit
-                        or size_limit(session))
+                        or session.message_size_limit())
     incoming.chunked = chunked
     if session.offered_pipelining:
         used = session.core.pipelined
@@ -580,7 +572,7 @@ def quit_(session: Session, command: Command) -> None:
     session.incomplete("QUIT")
     session.quit_seen = True
     conn = session.conn
-    text = f"{conn.smtp_active_hostname} closing connection"
+    text = f"{session.active_hostname} closing connection"
     main = session.main
     if main.acl_smtp_quit is not None:
         result = acl.run_acl("quit", main.acl_smtp_quit, session.scope)

@@ -11,6 +11,7 @@ Spec: "Handling an incoming message", chapters "Message processing" and "Log fil
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -64,8 +65,25 @@ class Envelope:
 class Incoming:
     """A message on its way in.  ``open`` it, ``feed`` it, ``complete`` or ``abort`` it."""
 
-    __slots__ = ("_new", "collector", "controls", "discarded", "chunked", "envelope", "failed", "fields", "message", "origin",
-                 "pipelining", "run", "scope", "size_limit", "smtp", "started")
+    __slots__ = (
+        "_kept",
+        "_new",
+        "chunked",
+        "collector",
+        "controls",
+        "discarded",
+        "envelope",
+        "failed",
+        "fields",
+        "message",
+        "origin",
+        "pipelining",
+        "run",
+        "scope",
+        "size_limit",
+        "smtp",
+        "started",
+    )
 
     def __init__(self, run: ReceiveRun, scope: Scope, origin: fixups.Origin, envelope: Envelope, *,
                  smtp: bool = True, size_limit: int = 0) -> None:
@@ -81,6 +99,7 @@ class Incoming:
         self.size_limit = size_limit
         self.fields = fixups.Fields([])
         self._new: spool.NewMessage | None = None
+        self._kept = b""
         self.started = 0.0
         self.discarded = False
         self.chunked = False
@@ -145,6 +164,8 @@ class Incoming:
             self.log_panic(e.text)
             refusal = Outcome(451, TEMPORARY, problem="spool", detail=e.text)
         if refusal is not None and not refusal.accepted:
+            if not self.smtp:
+                self._kept = self.body_for_report(self.scope.config.main.bounce_return_size_limit)
             self.abort()
             return refusal
         return self.store(refusal)
@@ -364,6 +385,23 @@ class Incoming:
         """Begin the message's own log; OSError."""
         if self._new is not None:
             self._new.write_message_log(text)
+
+    def collect_for_report(self, read: Callable[[], bytes]) -> None:
+        """Read a message that will not be taken, for the report that quotes it."""
+        pieces: list[bytes] = []
+        self.collector = Collector(pieces.append, header_maxsize=self.scope.config.main.header_maxsize)
+        while data := read():
+            self.collector.feed(data)
+        self.collector.finish()
+        self._kept = b"".join(pieces)
+
+    def body_for_report(self, limit: int) -> bytes:
+        """Return the beginning of the body, for a report that quotes it."""
+        new = self._new
+        if new is None:
+            return self._kept[:limit]
+        new.flush()
+        return os.pread(new.data_fd, limit, new.data_start)
 
     @property
     def stored(self) -> bool:

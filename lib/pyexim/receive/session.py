@@ -12,22 +12,24 @@ from pyexim import EXIM_VERSION
 from pyexim.acl import api as acl
 from pyexim.acl.controls import AclControls, controls_of
 from pyexim.base.errors import ExpansionError, ForcedFail
-from pyexim.base.octets import is_digits, printable
+from pyexim.base.octets import is_digits
+from pyexim.base.taint import taint
 from pyexim.expand.engine import expand, is_literal
 from pyexim.expand.scope import Scope, Services
 from pyexim.mailfmt import dates
-from pyexim.match.lists import Match, match_host
+from pyexim.match.lists import Match, match_address, match_host
 from pyexim.model.connection import Connection
 from pyexim.model.message import Message
 from pyexim.model.reply import Reply
 from pyexim.receive import arrival
 from pyexim.receive.api import ReceiveRun
+from pyexim.receive.caller import full_name, login_of
 from pyexim.receive.channel import Channel, InputTimeout
-from pyexim.receive.commands import HANDLERS
+from pyexim.receive.commands import HANDLERS, literal_size
 from pyexim.receive.fixups import Origin
 from pyexim.receive.message import PROHIBITED, TEMPORARY, Envelope, Incoming, Outcome, write_rejection
 from pyexim.receive.received import DEFAULT_BANNER
-from pyexim.receive.texts import connection_info, duration, fold_reply, full_host, host_and_ident
+from pyexim.receive.texts import connection_info, duration, fold_reply, full_host, host_and_ident, shown
 from pyexim.smtp.server import (
     CLOSED,
     NEED_DATA,
@@ -43,6 +45,7 @@ from pyexim.smtp.server import (
 )
 
 HISTORY = 20
+_UNQUALIFIED = ("allow_unqualified_sender", "allow_unqualified_recipient")
 
 
 class Session:
@@ -87,6 +90,8 @@ class Session:
         self.offered_dsn = False
         self.too_many_recipients = False
         self._origin: Origin | None = None
+        self._originator = ("", -1, -1)
+        self.active_hostname = run.config.main.primary_hostname or ""
 
     # -- what handlers use
 
@@ -169,7 +174,10 @@ class Session:
     def new_message(self) -> Message:
         """Begin a transaction: nothing of the one before stays."""
         scope = self.scope
-        message = Message(conn=self.conn)
+        message = Message(conn=self.conn, deliver_firsttime=True)
+        message.originator_login, message.originator_uid, message.originator_gid = self._originator
+        if self.local:
+            message.flags.update(_UNQUALIFIED)
         scope.message = message
         scope.address = None
         self.controls.reset_message()
@@ -179,6 +187,38 @@ class Session:
         self.rcpt_count = self.rcpt_failed = self.rcpt_deferred = 0
         self.mail_discarded = self.too_many_recipients = False
         return message
+
+    def local_start(self) -> None:
+        """Prepare for messages without a session's beginning (-bS)."""
+        self.unqualified = {"sender": True, "recipient": True}
+        self._note_originator()
+        self.new_message()
+
+    def message_size_limit(self) -> int:
+        """Return the limit for this client, 0 for none."""
+        return literal_size(self.main.message_size_limit, self.scope)
+
+    def untrusted_sender(self, address: str) -> str:
+        """Return the sender of an untrusted local caller: his own address, unless another one is allowed."""
+        message, main = self.scope.message, self.main
+        assert message is not None
+        if address == "":
+            message.sender_set_untrusted = True
+            return ""
+        qualified = taint(address if "@" in address else f"{address}@{main.qualify_domain}")
+        if main.untrusted_set_sender and match_address(qualified, main.untrusted_set_sender, self.scope):
+            message.sender_set_untrusted = True
+            return qualified
+        message.sender_local = True
+        return taint(f"{self.conn.sender_ident}@{main.qualify_domain}")
+
+    def _note_originator(self) -> None:
+        """Find out whose process this is: every message of the session says so."""
+        services = self.services
+        uid, gid = services.caller_uid, services.caller_gid
+        if self.conn.kind == "tcp" and services.exim_uid >= 0:
+            uid, gid = services.exim_uid, services.exim_gid
+        self._originator = (login_of(uid) or str(uid), uid, gid)
 
     def origin(self) -> Origin:
         """Return who the session's messages come from."""
@@ -211,6 +251,10 @@ class Session:
             if self.log.selected("smtp_incomplete_transaction") and (self.envelope.raw_recipients):
                 names = " ".join(self.envelope.raw_recipients[:50])
                 self.log.main(f"{self.who()} incomplete transaction ({how}) from <{self.envelope.raw_sender}> for {names}")
+        self.drop_incoming()
+
+    def drop_incoming(self) -> None:
+        """Forget a message that is not complete."""
         if self.incoming is not None:
             self.incoming.abort()
             self.incoming = None
@@ -280,7 +324,7 @@ class Session:
         """Log a command that was wrong."""
         if not event.counted or not self.log.selected(f"smtp_{event.kind}_error"):
             return
-        self.log.main(f'SMTP {event.kind} error in "{printable(event.line)}" {self.who()} {event.text}')
+        self.log.main(f'SMTP {event.kind} error in "{shown(event.line)}" {self.who()} {event.text}')
 
     def on_data(self, data: bytes) -> None:
         """Take octets of the message."""
@@ -313,7 +357,7 @@ class Session:
         self.incoming = None
         if stored:
             self.messages += 1
-            self._stored(incoming)
+            self.after_storing(incoming)
         else:
             incoming.release()
         self.new_message()
@@ -328,23 +372,20 @@ class Session:
             self.exit_code = 1
         self.core.reply(outcome.code, text, final=outcome.drop)
 
-    def _stored(self, incoming: Incoming) -> None:
-        """A message is safe on the spool: say so to the client, let it go, have it delivered."""
-        reason = self._queue_reason()
-        if reason == "" and not incoming.controls.queue_only and not incoming.controls.freeze and (
-                not self.core.buffered):
-            self.flush()
-        message = incoming.message
+    def after_storing(self, incoming: Incoming) -> None:
+        """A message is safe on the spool: tell the client, let the message go, have it delivered."""
+        self.flush()
+        message, controls = incoming.message, incoming.controls
         incoming.release()
-        if incoming.controls.queue_only or incoming.controls.freeze:
+        if controls.queue_only or controls.freeze:
             return
+        reason = self._queue_reason()
         if reason is None:
             return
         if reason:
             if self.log.selected("delay_delivery"):
                 self.log.main(f"no immediate delivery: {reason}", message_id=message.message_id)
             return
-        self.flush()
         self.run.start_delivery(message.message_id, message.queue_name)
 
     def _queue_reason(self) -> str | None:
@@ -369,7 +410,11 @@ class Session:
         if not conn.started:
             conn.started = self.clock.time()
         conn.received_protocol = "local-smtp" if self.local else "smtp"
-        conn.smtp_active_hostname = self._active_hostname()
+        self.active_hostname = self._active_hostname()
+        if self.active_hostname != main.primary_hostname:
+            conn.smtp_active_hostname = self.active_hostname
+        self._note_originator()
+        self.new_message()
         if conn.kind == "tcp" or not self.local:
             if not self._check_host():
                 return False
@@ -457,7 +502,7 @@ class Session:
         if self.banner is not None and self.banner.user_text:
             code, text = self.banner.code or 220, self.banner.user_text
         elif main.smtp_banner is None or main.smtp_banner == DEFAULT_BANNER:
-            text = f"{conn.smtp_active_hostname} ESMTP Exim {EXIM_VERSION} {dates.rfc5322(self.clock.time())}"
+            text = f"{self.active_hostname} ESMTP Exim {EXIM_VERSION} {dates.rfc5322(self.clock.time())}"
         else:
             try:
                 source = main.smtp_banner
@@ -475,9 +520,9 @@ class Session:
         if checked and not self.pipe_connect:
             if self.channel.has_input():
                 self.core.receive_data(self.channel.read())
-                shown = printable(self.core.peek_input(150).decode("latin-1"))
+                early = shown(self.core.peek_input(150).decode("latin-1"))
                 self.log.reject("SMTP protocol synchronization error (input sent without waiting for greeting): "
-                                f'rejected connection from {self.who()} input="{shown}"')
+                                f'rejected connection from {self.who()} input="{early}"')
                 self.core.send(Reply(554, "SMTP synchronization error", True))
                 return False
             self.enforce_sync()
@@ -503,13 +548,13 @@ class Session:
     def _too_many(self, event: TooMany) -> None:
         who = host_and_ident(self.conn, self.log, use_h=False)
         if event.kind == "syntax or protocol errors":
-            text = f'dropped: too many syntax or protocol errors (last command was "{printable(event.line)}",{self._history()})'
+            text = f'dropped: too many syntax or protocol errors (last command was "{shown(event.line)}",{self._history()})'
             self.notquit_reason = "synprot-error"
         elif event.kind == "unrecognized commands":
-            text = f'dropped: too many unrecognized commands (last was "{printable(event.line)}")'
+            text = f'dropped: too many unrecognized commands (last was "{shown(event.line)}")'
             self.notquit_reason = "bad-commands"
         else:
-            text = f'dropped: too many nonmail commands (last was "{printable(event.line)}")'
+            text = f'dropped: too many nonmail commands (last was "{shown(event.line)}")'
             self.notquit_reason = "bad-commands"
         self.log.reject(f"SMTP call from {who} {text}")
         self.exit_code = 0 if event.kind == "unrecognized commands" else 1
@@ -518,8 +563,8 @@ class Session:
     def _unsynchronised(self, event: SyncError) -> None:
         offered = "" if self.core.pipelining else " not"
         self.log.reject(f"SMTP protocol synchronization error (next input sent too soon: pipelining was{offered} "
-                        f'advertised): rejected "{printable(event.line)}" {self.who()} '
-                        f'next input="{printable(event.input.decode("latin-1"))}"')
+                        f'advertised): rejected "{shown(event.line)}" {self.who()} '
+                        f'next input="{shown(event.input.decode("latin-1"))}"')
         self.notquit_reason = "synchronization-error"
         self.exit_code = 1
         self.incomplete("sync failure")
@@ -541,20 +586,18 @@ class Session:
             if log.selected("lost_incoming_connection"):
                 log.main("unexpected disconnection while reading SMTP command from "
                          f"{host_and_ident(conn, log, use_h=False)}{self._since()}")
-            self.core.send_raw(f"421 {conn.smtp_active_hostname} lost input connection\r\n".encode("latin-1"))
+            self.core.send_raw(f"421 {self.active_hostname} lost input connection\r\n".encode("latin-1"))
         else:
             if self.logged_connection:
                 log.main(f"{connection_info(conn, log, inetd=self.inetd)} lost{self._since()}")
-            self.core.send_raw(f"421 {conn.smtp_active_hostname} lost input connection\r\n".encode("latin-1"))
-        if self.incoming is not None:
-            self.incoming.abort()
-            self.incoming = None
+            self.core.send_raw(f"421 {self.active_hostname} lost input connection\r\n".encode("latin-1"))
+        self.drop_incoming()
 
     def _timed_out(self) -> None:
         conn, log = self.conn, self.log
         host = host_and_ident(conn, log, use_h=False)
         self.exit_code = 1
-        name = conn.smtp_active_hostname
+        name = self.active_hostname
         if self.core.in_data:
             self.notquit_reason = "data-timeout"
             sender = self.scope.message.sender_address if self.scope.message is not None else ""
@@ -563,18 +606,14 @@ class Session:
         else:
             self.notquit_reason = "command-timeout"
             self.incomplete("command timeout")
-            log.main(f"SMTP command timeout on connection from {host}{self._since()}")
+            log.main(f"SMTP command timeout on connection from {host}")
             self.core.send_raw(f"421 {name}: SMTP command timeout - closing connection\r\n".encode("latin-1"))
-        if self.incoming is not None:
-            self.incoming.abort()
-            self.incoming = None
+        self.drop_incoming()
 
     def _end(self) -> None:
         """Run the ACL for sessions that do not end with QUIT, log what is to be logged of the end."""
         main, log, conn = self.main, self.log, self.conn
-        if self.incoming is not None:
-            self.incoming.abort()
-            self.incoming = None
+        self.drop_incoming()
         if not self.quit_seen and main.acl_smtp_notquit is not None:
             conn.smtp_notquit_reason = self.notquit_reason or "local-error"
             acl.run_acl("notquit", main.acl_smtp_notquit, self.scope)
@@ -588,8 +627,6 @@ def session_origin(conn: Connection, services: Services) -> Origin:
     """Return who the messages of a connection come from, for the fix-ups of headers."""
     if conn.sender_host_address is not None:
         return Origin(local=False, trusted=conn.submitter_trusted, smtp=True)
-    from pyexim.receive.caller import full_name  # only local callers have one
-
     login = conn.sender_ident or ""
     return Origin(local=True, trusted=conn.submitter_trusted, smtp=True, login=login, name=full_name(services, login))
 

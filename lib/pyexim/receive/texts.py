@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pyexim.base.octets import lower
+from pyexim.base.octets import lower, printable
 from pyexim.expand.scope import LogSink
 from pyexim.model.connection import Connection
 
@@ -95,6 +95,13 @@ def duration(seconds: float, *, millisec: bool) -> str:
         if count:
             out += f"{count}{unit}"
     return out
+
+
+def shown(text: str) -> str:
+    """Return a command line as logs show it: unprintable octets escaped, tabs as they are."""
+    if "\t" in text:
+        return "\t".join(printable(piece) for piece in text.split("\t"))
+    return printable(text)
 
 
 def fold_reply(text: str) -> str:

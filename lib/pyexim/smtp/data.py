@@ -80,16 +80,17 @@ class FileData:
     How the message's own first line ends says which kind of file it is: with CRLF the policy above
     holds; with LF a dot alone between LFs (CR before the second does not matter) ends the message.
     There is no other side here that could see things differently.  ``dot_ends`` False (-i): only the
-    end of the input is an end.  ``stuffed`` False (-bm, -t): dots at the start of lines are kept.
+    end of the input is an end.  ``stuffed`` False (-bm, -t): dots at the start of lines are kept;
+    ``crlf_aware`` False (likewise): the dot may stand between LFs in any file.
     What is passed on keeps its line ends.
     """
 
     __slots__ = ("_crlf", "_line_start", "_tail", "dot_ends", "finished", "rest", "stuffed")
 
-    def __init__(self, dot_ends: bool = True, stuffed: bool = True) -> None:
+    def __init__(self, dot_ends: bool = True, stuffed: bool = True, crlf_aware: bool = True) -> None:
         self._tail = b""
         self._line_start = True
-        self._crlf: bool | None = None
+        self._crlf: bool | None = None if crlf_aware else False
         self.dot_ends = dot_ends
         self.stuffed = stuffed
         self.finished = False

@@ -198,6 +198,7 @@ class Server:
         self._discard = False
         self._overlong = False
         self._previous = ""
+        self._mail_refused = False
         self._rcpt_reply: str | None = None
         self._rcpt_same = True
         self._tail: TooMany | None = None
@@ -305,6 +306,8 @@ class Server:
                 self.reset()
             elif verb == "QUIT":
                 self._closing = True
+        elif verb == "MAIL":
+            self._mail_refused = True
         elif verb in ("HELO", "EHLO") and self.state != START:
             self.state = START
         elif verb == "DATA" and self.state != START:
@@ -352,6 +355,8 @@ class Server:
             raise LocalProtocolError("no command to refuse")
         self._pending = None
         self._count_synprot(code, text, pending.line)
+        if pending.verb == "MAIL":
+            self._mail_refused = True
         if pending.verb == "BDAT":
             self.state = CHUNK_BROKEN if self.state == CHUNKING else self.state
         return Refused(kind, pending.line, text if log_text is None else log_text, pending.verb)
@@ -493,6 +498,8 @@ class Server:
             verb = m.group(2).upper()
             if verb not in VERBS or verb in ("MAIL", "RCPT") or (verb == "BDAT" and not self.chunking):
                 return self._unknown(line)
+        if verb != "RCPT" and verb != "DATA" and verb != "BDAT":
+            self._mail_refused = False
         argument = line[m.end():]
         previous, self._previous = self._previous, verb
         if verb not in MAIL_VERBS and self._count_nonmail(verb):
@@ -547,12 +554,12 @@ class Server:
 
     def _expected(self, previous: str) -> bool:
         """Tell whether a wrong command may be one that a pipelining client could not take back."""
-        return self.pipelining and previous in ("MAIL", "RCPT")
+        return self.pipelining and (previous == "RCPT" or (previous == "MAIL" and self._mail_refused))
 
     def _out_of_order(self, verb: str, why: str, line: str, previous: str, argument: str) -> Event:
         if verb == "RCPT" and why is SENDER_MISSING:
             self._note_rejected("503 " + why)
-            if self._expected(previous):
+            if self.pipelining and self._mail_refused:
                 self._out.append(b"503 sender not yet given\r\n")
                 return Refused("protocol", line, why, verb, False)
         if self.state == CHUNKING and verb != "BDAT":

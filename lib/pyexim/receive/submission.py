@@ -1,0 +1,348 @@
+"""Messages from standard input as sendmail takes them (-bm, -t).
+
+Recipients come from the command line or (-t) from the header; errors are reported by mail, on standard
+error or by the exit code, as -oe says.  Spec: chapter "The Exim command line"; sections "The UUCP From
+line", "Resent- header lines", "The Bcc: header line" of "Message processing".
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+
+from pyexim.acl import api as acl
+from pyexim.acl.controls import controls_of
+from pyexim.base.errors import ExpansionError
+from pyexim.base.octets import lower
+from pyexim.base.taint import taint
+from pyexim.expand.engine import expand
+from pyexim.expand.scope import Scope
+from pyexim.mailfmt.address import items, parse_address
+from pyexim.model.connection import Connection
+from pyexim.model.message import Message, Recipient
+from pyexim.receive import arrival, caller, fixups
+from pyexim.receive.api import ReceiveRun, Submission
+from pyexim.receive.channel import Channel, InputTimeout
+from pyexim.receive.collect import FROM_LINE
+from pyexim.receive.commands import literal_size
+from pyexim.receive.fixups import Origin
+from pyexim.receive.message import Envelope, Incoming, Outcome
+from pyexim.receive.report import BadAddress, report
+from pyexim.rewrite import api as rewrite
+from pyexim.smtp.data import FileData
+
+
+@dataclass(slots=True)
+class Task:
+    """One submission at work."""
+
+    submission: Submission
+    conn: Connection
+    run: ReceiveRun
+    scope: Scope
+    message: Message
+    origin: Origin
+    envelope: Envelope
+    bad: list[BadAddress] = field(default_factory=list)
+
+
+def take(fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> int:
+    """Take one message; the exit code."""
+    task = _task(submission, conn, run)
+    channel = Channel(fd, -1)
+    channel.set_timeout(run.config.main.receive_timeout)
+    if not submission.extract_recipients and not _recipients_of_arguments(task):
+        return _failed(task, channel, None, "bad_address")
+    if run.config.main.acl_not_smtp_start is not None:
+        acl.run_acl("not_smtp_start", run.config.main.acl_not_smtp_start, task.scope)
+    incoming = Extracting(task)
+    try:
+        incoming.open(lf_is_space=False, strip_from=_from_line(task))
+        _read(channel, incoming, submission)
+    except OSError as e:
+        outcome = incoming.spool_failed(e)
+        return _failed(task, channel, incoming, outcome.problem, outcome)
+    except InputTimeout:
+        incoming.abort()
+        run.services.log.main("timed out while reading - message abandoned")
+        sys.stderr.write("exim: timed out while reading - message abandoned\n")
+        return 1
+    _take_from_line(task, incoming)
+    outcome = incoming.complete()
+    if not outcome.accepted:
+        return _failed(task, channel, incoming, outcome.problem, outcome)
+    code = 0
+    if task.bad and task.message.recipients:
+        report(task, incoming, "ignored_addresses", "")
+    _deliver(task, incoming)
+    return code
+
+
+def _task(submission: Submission, conn: Connection, run: ReceiveRun) -> Task:
+    services, main = run.services, run.config.main
+    conn.received_protocol = conn.received_protocol or "local"
+    scope = Scope(run.config, services, conn=conn)
+    message = Message(conn=conn)
+    scope.message = message
+    login = conn.sender_ident or caller.login_name(services) or ""
+    name = submission.sender_name if submission.sender_name is not None else caller.full_name(
+        services, login, run.config)
+    local = conn.sender_host_address is None
+    message.originator_login, message.originator_uid, message.originator_gid = (
+        caller.login_name(services) or login, services.caller_uid, services.caller_gid)
+    message.originator_name = name
+    message.deliver_firsttime = True
+    message.dont_deliver = submission.dont_deliver
+    message.local_error_message = submission.local_error_message
+    message.flags.update(("allow_unqualified_sender", "allow_unqualified_recipient"))
+    own = taint(f"{login}@{main.qualify_domain}")
+    sender_is_caller = submission.sender is None
+    if submission.sender is not None:
+        message.sender_address = submission.sender
+        if not conn.submitter_trusted:
+            message.sender_set_untrusted = True
+    else:
+        message.sender_address = own
+        message.sender_local = True
+        if local:
+            conn.authenticated_id = login
+            conn.authenticated_sender = own
+    envelope = Envelope(raw_sender=message.sender_address, reference=services.message_reference)
+    if message.sender_address and rewrite.has_rules(run.config, "F"):
+        message.sender_address = taint(rewrite.rewrite_one(message.sender_address, "F", scope))
+    controls = controls_of(scope)
+    if submission.suppress_local_fixups:
+        controls.suppress_local_fixups = True
+    origin = Origin(local=local, trusted=conn.submitter_trusted, smtp=False, login=login, name=name,
+                    name_given=submission.sender_name is not None, sender_is_caller=sender_is_caller)
+    return Task(submission, conn, run, scope, message, origin, envelope)
+
+
+def _parse(task: Task, text: str) -> tuple[str, str | None]:
+    """Return (qualified address, None) or ("", error) of one recipient."""
+    main = task.run.config.main
+    parsed = parse_address(
+        text, allow_domain_literals=main.allow_domain_literals, strip_trailing_dot=main.strip_trailing_dot,
+        strip_excess_angle_brackets=main.strip_excess_angle_brackets, allow_utf8_domains=main.allow_utf8_domains)
+    if parsed.error is not None:
+        return "", parsed.error
+    at = parsed.domain_at
+    if at:
+        return parsed.address[:at] + lower(parsed.address[at:]), None
+    return f"{parsed.address}@{main.qualify_recipient}", None
+
+
+def _add_recipient(task: Task, address: str) -> None:
+    task.envelope.raw_recipients.append(address)
+    if task.run.config.rewrite and rewrite.has_rules(task.run.config, "T"):
+        address = rewrite.rewrite_one(taint(address), "T", task.scope)
+    task.message.recipients.append(Recipient(taint(address)))
+
+
+def _recipients_of_arguments(task: Task) -> bool:
+    """Take the recipients of the command line; False where one is wrong."""
+    for argument in task.submission.recipients:
+        for start, end in items(argument):
+            address, error = _parse(task, argument[start:end])
+            if error is not None:
+                task.bad.append(BadAddress(argument[start:end], error))
+                return False
+            _add_recipient(task, address)
+    return True
+
+
+# -- reading
+
+def _read(channel: Channel, incoming: Incoming, submission: Submission) -> None:
+    data = FileData(submission.dot_ends, stuffed=False, crlf_aware=False)
+    while not data.finished:
+        block = channel.read()
+        piece = data.feed(block, final=not block)
+        if piece:
+            incoming.feed(piece)
+        if not block:
+            return
+
+
+def _from_line(task: Task) -> FROM_LINE | None:
+    pattern = task.run.config.main.uucp_from_pattern
+    if not pattern:
+        return None
+
+    def matches(line: str) -> bool:
+        from pyexim.expand import regex
+
+        groups = regex.compile(pattern).search(line)
+        if groups is None:
+            return False
+        task.scope.facts["uucp"] = groups
+        return True
+    return matches
+
+
+def _take_from_line(task: Task, incoming: Incoming) -> None:
+    """Use the sender of a "From " line, where the caller is trusted and has not given one with -f."""
+    groups = task.scope.facts.pop("uucp", None)
+    if groups is None or not task.conn.submitter_trusted or task.submission.sender is not None:
+        return
+    variables = task.scope.vars
+    saved = {str(i): variables.get(str(i)) for i in range(len(groups))}
+    for i, value in enumerate(groups):
+        variables[str(i)] = value
+    try:
+        text = expand(task.run.config.main.uucp_from_sender or "$1", task.scope)
+    except ExpansionError as e:
+        task.run.services.log.panic(f"expansion of \"{task.run.config.main.uucp_from_sender}\" failed after matching "
+                                    f'"From " line: {e.text}')
+        return
+    finally:
+        for name, old in saved.items():
+            if old is None:
+                variables.pop(name, None)
+            else:
+                variables[name] = old
+    parsed = parse_address(text, allow_empty=True)
+    if parsed.error is not None:
+        return
+    sender = parsed.address
+    if sender and not parsed.domain_at:
+        sender = f"{sender}@{task.run.config.main.qualify_domain}"
+    message = task.message
+    message.sender_address = task.envelope.raw_sender = taint(sender)
+    message.sender_local = False
+    task.conn.authenticated_sender = None
+    task.origin.sender_is_caller = False
+
+
+class Extracting(Incoming):
+    """A message whose recipients may have to be taken from its header."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task.run, task.scope, task.origin, task.envelope, smtp=False,
+                         size_limit=literal_size(task.run.config.main.message_size_limit, task.scope))
+        self.task = task
+
+    def read_header(self) -> None:
+        """Make Headers, and the recipients of them with -t."""
+        super().read_header()
+        if self.task.submission.extract_recipients and self.collector.problem is None:
+            self._extract()
+
+    def _process(self) -> Outcome | None:
+        if self.task.submission.extract_recipients and not self.message.recipients:
+            fixups.fix(self.fields, self.message, self.scope, self.controls, self.origin)
+            bad = bool(self.task.bad)
+            text = "bad addresses found in headers" if bad else "no recipients found in headers"
+            self._extraction_failed(text)
+            return Outcome(550, text, problem="bad_addresses" if bad else "no_recipients", detail=text)
+        if self.task.bad:
+            self._extraction_failed("bad addresses found in headers")
+        return super()._process()
+
+    def _extraction_failed(self, text: str) -> None:
+        ident = self.message.message_id
+        self.scope.services.log.panic(f"{ident} {text}", message_id=ident)
+
+    def _extract(self) -> None:
+        task, fields = self.task, self.fields
+        excluded: set[str] = set()
+        adding = not task.run.config.main.extract_addresses_remove_arguments
+        for argument in task.submission.recipients:
+            for start, end in items(argument):
+                address, error = _parse(task, argument[start:end])
+                if error is not None:
+                    task.bad.append(BadAddress(argument[start:end], error))
+                elif adding:
+                    _add_recipient(task, address)
+                else:
+                    excluded.add(_folded(address))
+        seen: set[str] = set()
+        for header in fields.headers:
+            if header.type not in "TCB" or header.text[:7].lower().startswith("resent-") != fields.resent:
+                continue
+            body = header.text.partition(":")[2]
+            for start, end in items(body):
+                address, error = _parse(task, body[start:end].replace("\n", " "))
+                if error is not None:
+                    task.bad.append(BadAddress(body[start:end].replace("\n", " "), error))
+                elif _folded(address) not in excluded and address not in seen:
+                    seen.add(address)
+                    _add_recipient(task, address)
+        fixups.remove_bcc(fields)
+
+
+def _folded(address: str) -> str:
+    local_part, _, domain = address.rpartition("@")
+    return f"{local_part}@{lower(domain)}"
+
+
+# -- afterwards
+
+def _deliver(task: Task, incoming: Incoming) -> None:
+    run, message, log = task.run, task.message, task.run.services.log
+    stored = incoming.stored
+    incoming.release()
+    if not stored or incoming.controls.queue_only or incoming.controls.freeze or arrival.wants_queue_only(run, smtp=False):
+        return
+    reason = arrival.load_too_high(run)
+    if reason:
+        if log.selected("delay_delivery"):
+            log.main(f"no immediate delivery: {reason}", message_id=message.message_id)
+        return
+    run.start_delivery(message.message_id, message.queue_name)
+
+
+def _failed(task: Task, channel: Channel, incoming: Incoming | None, problem: str,
+            outcome: Outcome | None = None) -> int:
+    """Report a message that was not taken, in the way that -oe asks for; the exit code."""
+    mode = task.submission.error_mode
+    detail = outcome.detail if outcome is not None else ""
+    if task.message.local_error_message or not task.message.sender_address:
+        return _no_sender(task, detail or problem)
+    if mode in ("m", "w", "e"):
+        if incoming is None:
+            incoming = Extracting(task)
+            incoming.collect_for_report(channel.read)
+        report(task, incoming, problem, detail)
+        return 0 if mode == "e" and problem == "bad_address" else 1
+    if mode in ("p", "q"):
+        _tell(task, problem, detail)
+    if incoming is not None:
+        incoming.abort()
+    return 1
+
+
+def _no_sender(task: Task, detail: str) -> int:
+    reference = f" (R={task.envelope.reference})" if task.envelope.reference else ""
+    ident = task.message.message_id or None
+    task.run.services.log.main(f"Error while reading message with no usable sender address{reference}: {detail}",
+                               message_id=ident)
+    return 1
+
+
+def _tell(task: Task, problem: str, detail: str) -> None:
+    main = task.run.config.main
+    if problem in ("bad_address", "bad_addresses"):
+        joint = "  " if problem == "bad_address" else ": "
+        text = "".join(f"exim: invalid address: {b.text}{joint if problem == 'bad_address' else ': '}{b.error}\n"
+                       for b in task.bad)
+    elif problem == "no_recipients":
+        text = "exim: no recipients in message\n"
+    elif problem == "size":
+        text = f"exim: message rejected: message too big (max={detail})\n"
+    elif problem == "header":
+        text = f"exim: message header longer than {main.header_maxsize} characters received: message not accepted\n"
+    elif problem == "header_line":
+        text = (f"exim: message header line longer than {main.header_line_maxsize} characters received: "
+                "message not accepted\n")
+    elif problem == "acl":
+        text = f"exim: message rejected by non-SMTP ACL: {detail}\n"
+    else:
+        text = f"exim: {detail or problem}\n"
+    try:
+        os.write(2, text.encode("latin-1", "replace"))
+    except OSError:
+        return
