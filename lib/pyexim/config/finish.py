@@ -5,6 +5,7 @@ Spec: chapter "Main configuration", the options named below.
 
 from __future__ import annotations
 
+import grp
 import os
 from collections.abc import Callable
 from typing import Any, Final
@@ -14,11 +15,13 @@ from pyexim.base.errors import ConfigError, ExpansionError, Place
 from pyexim.config.configuration import Configuration
 from pyexim.config.main_options import MainOptions
 from pyexim.log import selectors
+from pyexim.privs import find_user
 
 _FACILITIES: Final = frozenset({
     "auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "syslog", "user", "uucp",
     "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"})
 _MAX_HOST_NUMBER: Final = 16
+_DEBIAN_USER: Final = "Debian-exim"
 
 
 def finish(config: Configuration, settings: Any, expand: Callable[[str], str],
@@ -38,7 +41,9 @@ def finish(config: Configuration, settings: Any, expand: Callable[[str], str],
     if main.qualify_recipient is None:
         main.qualify_recipient = main.qualify_domain
     if main.exim_user is None:
-        main.exim_user = settings.EXIM_USER
+        main.exim_user = _exim_user(settings.EXIM_USER)
+        if main.exim_group is None:
+            main.exim_group = settings.EXIM_GROUP or _login_group(main.exim_user)
     if main.exim_group is None:
         main.exim_group = settings.EXIM_GROUP or None
     if main.spool_directory is None:
@@ -67,6 +72,21 @@ def finish(config: Configuration, settings: Any, expand: Callable[[str], str],
     for text, option in _contradictions(main):
         fault(ConfigError(text, config.set_places.get(option), option))
     _check_numbers(config, expand, fault)
+
+
+def _exim_user(built_in: str) -> str:
+    """Return the built-in exim user, or that of Debian's packages where only that one exists."""
+    return next((name for name in (built_in, _DEBIAN_USER) if find_user(name) is not None), built_in)
+
+
+def _login_group(user: str) -> str | None:
+    found = find_user(user)
+    if found is None or found[2] < 0:
+        return None
+    try:
+        return grp.getgrgid(found[2]).gr_name
+    except KeyError:
+        return str(found[2])
 
 
 def primary_hostname() -> str:

@@ -171,7 +171,7 @@ class _Reader:
         main, seen = config.main, config.set_places
         lines = self.lines
         while (line := self._next()) is not None:
-            if line[0] in UPPER and line[:6] not in ("BEGIN ", "Begin "):
+            if line[0] in UPPER and lower(line[:6]) != "begin ":
                 self._define(line)
                 continue
             section = self._begin(line)
