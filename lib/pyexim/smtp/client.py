@@ -120,6 +120,10 @@ class Transaction:
     """LMTP and PRDR: the replies after the data by number of the recipient."""
     body_sent: bool = False
 
+    def data_ok(self) -> bool:
+        """Tell whether the data phase went as it should, up to the end of the message."""
+        return self.data is None or 200 <= self.data.code < 400
+
     def accepted(self) -> list[int]:
         """Return the numbers of the recipients that were accepted."""
         return [i for i, answer in enumerate(self.rcpt) if answer is not None and answer.positive]

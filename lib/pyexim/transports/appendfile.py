@@ -8,11 +8,12 @@ Spec: chapter "The appendfile transport"; batched SMTP: section 49.10.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
 from pyexim.base.taint import is_tainted
@@ -132,9 +133,9 @@ class Appendfile(Transport):
         o = self.options
         name, place = self.name, self.instance.place
 
-        def wrong(text: str, option: str | None = None) -> ConfigError:
-            return ConfigError(f"{text} for the {name} transport", self.instance.set_places.get(option or "", place),
-                               option)
+        def wrong(text: str, which: str | None = None) -> ConfigError:
+            return ConfigError(f"{text} for the {name} transport", self.instance.set_places.get(which or "", place),
+                               which)
 
         if o.file is not None and o.directory is not None:
             raise ConfigError(f"Only one of file or directory can be specified for the {name} transport", place)
@@ -151,16 +152,16 @@ class Appendfile(Transport):
         if o.create_file not in ("anywhere", "inhome", "belowhome") and not (o.create_file or "").startswith("/"):
             raise ConfigError(f"invalid value given for \"create_file\" for the {name} transport: "
                               f"\"{o.create_file}\"", self.instance.set_places.get("create_file", place))
-        for option, attribute in (("quota_size_regex", "_size_regex"),
-                                  ("maildirfolder_create_regex", "_folder_regex"),
-                                  ("maildir_quota_directory_regex", "_quota_directories")):
-            source = getattr(o, option) or (_MAILDIR_DIRECTORIES if attribute == "_quota_directories" else None)
+        for regex, attribute in (("quota_size_regex", "_size_regex"),
+                                 ("maildirfolder_create_regex", "_folder_regex"),
+                                 ("maildir_quota_directory_regex", "_quota_directories")):
+            source = getattr(o, regex) or (_MAILDIR_DIRECTORIES if attribute == "_quota_directories" else None)
             if source is not None:
                 try:
                     setattr(self, attribute, re.compile(source, re.ASCII))
                 except re.error as e:
-                    raise ConfigError(f"{name} transport: {option}: {e}",
-                                      self.instance.set_places.get(option, place)) from None
+                    raise ConfigError(f"{name} transport: {regex}: {e}",
+                                      self.instance.set_places.get(regex, place)) from None
 
     # -- delivery
 
@@ -352,10 +353,8 @@ class Appendfile(Transport):
         except OSError as e:
             raise _write_failed(e, where) from None
         if size_file is not None:
-            try:
+            with contextlib.suppress(OSError):  # only a cache: it is made anew when it is missing
                 size_file.add(written)
-            except OSError:
-                pass  # only a cache: it is made anew when it is missing
         if before is not None and quotas.crosses_threshold(quota, before, before + written):
             self._warn(run)
         return written, name

@@ -82,6 +82,8 @@ class TransportRun:
     continued: Any = None
     """A live connection to go on with (smtp), or None."""
     first_attempt: bool = True
+    force: bool = False
+    """Retry times of hosts are not respected (-qf, -M)."""
 
 
 class Transport:

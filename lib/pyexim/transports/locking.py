@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from pyexim.base.clock import Clock
-from pyexim.transports.paths import Refused
+from pyexim.transports.paths import Refused, link_open_file
 
 ERRNO_LOCKFAILED: Final = -9
 UNKNOWN_END: Final = -1
@@ -120,7 +120,7 @@ def _link_new(path: str, owner: str, host: str, mode: int, clock: Clock) -> int:
         fd = os.open(os.path.dirname(path), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode)
         os.fchmod(fd, mode)
         os.write(fd, content)
-        os.link(f"/proc/self/fd/{fd}", path, follow_symlinks=True)
+        link_open_file(fd, path)
         return fd
     except FileExistsError:
         os.close(fd)

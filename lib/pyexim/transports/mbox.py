@@ -71,7 +71,7 @@ def open_mailbox(path: str, options: Any, *, mode: int, host: str, home: str | N
 
 def _tries(options: Any) -> int:
     """How often the open file is to be locked: fewer times when each try waits by itself."""
-    tries = max(options.lock_retries, 1)
+    tries: int = max(options.lock_retries, 1)
     timeout = max(options.lock_fcntl_timeout, options.lock_flock_timeout)
     if timeout > 0:
         tries = max((tries * options.lock_interval + timeout - 1) // timeout, 1)

@@ -19,7 +19,7 @@ from pyexim.base.messageid import base62
 from pyexim.expand.engine import expand
 from pyexim.model.address import Address
 from pyexim.transports.base import TransportRun
-from pyexim.transports.paths import Refused, make_directories, may_create, sync_directory
+from pyexim.transports.paths import Refused, link_open_file, make_directories, may_create, sync_directory
 from pyexim.transports.write import write_fd
 
 ERRNO_BADCREATE: Final = -34
@@ -63,7 +63,7 @@ class NewFile:
         else:
             if replace and os.path.lexists(path):
                 os.unlink(path)
-            os.link(f"/proc/self/fd/{self.fd}", path, follow_symlinks=True)
+            link_open_file(self.fd, path)
 
     def abandon(self) -> None:
         """Close, and remove what has no final name."""

@@ -74,3 +74,12 @@ def sync_directory(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def link_open_file(fd: int, path: str) -> None:
+    """Give an open file (unnamed, O_TMPFILE) a name; OSError.
+
+    A directory descriptor is given only because Python otherwise calls link(), which would link the
+    symbolic link in /proc instead of the file; the path is absolute, so it is not looked at.
+    """
+    os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)

@@ -1,9 +1,42 @@
-"""The smtp transport."""
+"""The smtp transport: deliver over TCP/IP by SMTP or LMTP.
+
+What is here: the options, and the conversation with one host at a time, over a new connection or a live one.
+The order of hosts, retry times and limits are in ``smtp_hosts``, the session in ``smtp_session``, the
+kinds of error in ``smtp_errors``, connections that wait for another message in ``smtp_pool``.
+
+Spec: chapters "The smtp transport" and "SMTP processing".
+"""
 
 from __future__ import annotations
 
+from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
+from pyexim.config.configuration import Instance
 from pyexim.config.option import BOOL, DOMAIN_LIST, HOST_LIST, INT, STRING, STRING_LIST, TIME, option, options
+from pyexim.expand.engine import expand
+from pyexim.expand.scope import Scope
+from pyexim.match.lists import match_host_address
+from pyexim.model.address import Address
+from pyexim.model.host import Host
+from pyexim.net.channel import Channel
+from pyexim.net.connect import connect_tcp, dscp_value
+from pyexim.retry.errors import ERRNO_AUTHFAIL, ERRNO_TLSREQUIRED
+from pyexim.smtp.client import SmtpClient
+from pyexim.transports import smtp_errors as errors
+from pyexim.transports import write
+from pyexim.transports.base import DEFER, FAIL, Result, Transport, TransportRun
 from pyexim.transports.options import TransportOptions
+from pyexim.transports.smtp_errors import HOST, Failure
+from pyexim.transports.smtp_hosts import (
+    SERIALIZE_LIFE,
+    Attempt,
+    HostLoop,
+    Unable,
+    expand_interface,
+    find_port,
+    host_list,
+)
+from pyexim.transports.smtp_pool import LiveConnection, connection_key
+from pyexim.transports.smtp_session import Limits, Sent, Session, local_name, make_envelope
 
 
 @options
@@ -89,3 +122,285 @@ class SmtpOptions(TransportOptions):
     tls_verify_certificates: str | None = option(STRING, "system", expanded=True)
     tls_verify_hosts: str | None = option(HOST_LIST, None, expanded=True)
     utf8_downconvert: int | str = option(INT, -1, expanded=True)
+
+
+class Smtp(Transport):
+    """Deliver over TCP/IP."""
+
+    Options = SmtpOptions
+    options: SmtpOptions
+    is_local = False
+
+    def __init__(self, instance: Instance) -> None:
+        super().__init__(instance)
+        o = self.options
+        self.protocol = o.protocol or "smtp"
+        self.lmtp = self.protocol == "lmtp"
+        self.limits = Limits(o.command_timeout, o.data_timeout, o.final_timeout)
+        self._dscp: int | None = None
+
+    def check(self) -> None:
+        o, places = self.options, self.instance.set_places
+
+        def wrong(text: str, name: str) -> ConfigError:
+            return ConfigError(f"{self.name} transport: {text}", places.get(name, self.instance.place), name)
+
+        if self.protocol not in ("smtp", "lmtp", "smtps"):
+            raise wrong(f"unknown protocol \"{self.protocol}\"", "protocol")
+        for name in ("command_timeout", "data_timeout", "final_timeout"):
+            if getattr(o, name) <= 0:
+                raise wrong(f"command, data, or final timeout value is zero ({name})", name)
+        if o.dscp is not None and "$" not in o.dscp and (value := dscp_value(o.dscp)) is None:
+            raise wrong(f"dscp \"{o.dscp}\" is not known", "dscp")
+        else:
+            self._dscp = value if o.dscp is not None and "$" not in o.dscp else None
+
+    # -- delivery
+
+    def deliver(self, batch: list[Address], run: TransportRun) -> list[Result]:
+        limit = self.options.message_linelength_limit
+        if limit > 0 and run.message.max_received_linelength > limit:
+            return [Result(a, FAIL, "message has lines too long for transport") for a in batch]
+        scope = run.scope
+        try:
+            self._refuse_missing_features(run)
+            port = find_port(self.options.port, self.protocol, scope, self.name)
+            hosts = host_list(self, batch, run)
+            return HostLoop(self, batch, run, hosts, port).go()
+        except Unable as e:
+            return [Result(a, e.status, e.text, e.errno) for a in batch]
+        except write.WriteError as e:
+            return [Result(a, DEFER, e.text, e.errno) for a in batch]
+        finally:
+            scope.host = None
+
+    def _refuse_missing_features(self, run: TransportRun) -> None:
+        """Defer where an option wants something that is not there and that must not be left out in silence."""
+        o = self.options
+        if self.protocol == "smtps":
+            raise Unable(f"{self.name} transport: protocol = smtps needs TLS, which this build does not have",
+                         ERRNO_TLSREQUIRED)
+        for name in ("socks_proxy", "dkim_strict"):
+            source = getattr(o, name)
+            if not source:
+                continue
+            try:
+                value = expand(source, run.scope)
+            except ForcedFail:
+                continue
+            except ExpansionError as e:
+                raise Unable(f"{self.name} transport: {name}: {e.text}") from None
+            if value and value not in ("0", "false", "no"):
+                raise Unable(f"{self.name} transport: {name} is set, and this build cannot do that")
+        if run.message.smtputf8 and run.message.utf8_downconvert > 0:
+            raise Unable(f"{self.name} transport: utf8_downconvert is not available in this build")
+
+    def interface_for(self, host: Host, scope: Scope) -> str | None:
+        """Return the address to connect from, None for the system's choice.  Raises Unable."""
+        source = self.options.interface
+        return None if source is None else expand_interface(source, host, scope, self.name)
+
+    def _in_list(self, name: str, host: Host, scope: Scope) -> bool:
+        """Tell whether a host is in one of the host lists; a list that cannot be checked does not match."""
+        source = getattr(self.options, name)
+        if source is None or source == "":
+            return False
+        if source == "*":
+            return True
+        return bool(match_host_address(host.name, host.address or "", source, scope, name=name))
+
+    # -- one host
+
+    def converse(self, attempt: Attempt, batch: list[Address], run: TransportRun) -> Sent | Failure:
+        """Deliver to one host, down a live connection where there is one."""
+        scope, host = run.scope, attempt.host
+        scope.host = host
+        copy = write.prepare(batch, run, self.options)
+        helo = self._helo(run)
+        identity = f"{helo or self.options.helo_data} {attempt.interface or ''}"
+        key = connection_key(self.name, host.name, host.address or "", attempt.port, identity)
+        conn = run.continued
+        if conn is None and scope.services.pool is not None:
+            conn = scope.services.pool.take([key])
+        else:
+            run.continued = None
+        if conn is not None:
+            outcome = self._over(conn, key, attempt, batch, run, copy, helo)
+            if not (isinstance(outcome, Failure) and not outcome.answered) and not _gone_away(outcome):
+                return outcome
+            # The server has closed an idle connection, which it may: this says nothing about the host.
+            attempt.flags.clear()
+        opened = self._open(attempt, run, helo)
+        if isinstance(opened, Failure):
+            return opened
+        session, name = opened
+        refused = self._require(session, host, scope)
+        if refused is not None:
+            session.quit()
+            return refused
+        sent = self._send(session, attempt, batch, run, copy)
+        self._part(session, sent, attempt, key, name, run, 1)
+        return sent
+
+    def _helo(self, run: TransportRun) -> str | None:
+        """Return the name to introduce ourselves by; None where it depends on the connection."""
+        source = self.options.helo_data
+        if source is None or source == "$primary_hostname":
+            return run.scope.services.primary_hostname
+        if "$" not in source and "\\" not in source:
+            return source
+        return None
+
+    def _helo_now(self, run: TransportRun, local: tuple[str, int]) -> str:
+        source = self.options.helo_data
+        assert source is not None
+        variables = run.scope.vars
+        variables["sending_ip_address"], variables["sending_port"] = local[0], str(local[1])
+        try:
+            return expand(source, run.scope)
+        except ExpansionError as e:
+            raise Unable(f"failed to expand transport's helo_data value: {e.text}", -1) from None
+        finally:
+            del variables["sending_ip_address"], variables["sending_port"]
+
+    def _open(self, attempt: Attempt, run: TransportRun, helo: str | None) -> tuple[Session, str] | Failure:
+        """Connect and introduce ourselves."""
+        o, host, scope = self.options, attempt.host, run.scope
+        dscp = self._dscp
+        if dscp is None and o.dscp is not None:
+            try:
+                dscp = dscp_value(expand(o.dscp, scope))
+            except ExpansionError as e:
+                raise Unable(f"failed to expand dscp for {self.name} transport: {e.text}") from None
+        try:
+            sock = connect_tcp(host.address or "", attempt.port, timeout=o.connect_timeout,
+                               interface=attempt.interface, keepalive=o.keepalive, dscp=dscp)
+        except OSError as e:
+            return errors.connect_failed(e, host)
+        session = Session(Channel(sock), host, self.limits, SmtpClient(lmtp=self.lmtp))
+        local = local_name(sock)
+        attempt.flags.append(f"interface={local[0]}:{local[1]}")
+        try:
+            name = helo if helo is not None else self._helo_now(run, local)
+        except Unable:
+            session.quit()
+            raise
+        failure = session.start(name, extended=not self._in_list("hosts_avoid_esmtp", host, scope))
+        if failure is not None:
+            session.quit()
+            return failure
+        return session, name
+
+    def _require(self, session: Session, host: Host, scope: Scope) -> Failure | None:
+        """Refuse to go on where the options want TLS or authentication."""
+        can = session.client.capabilities
+        detail = errors.detail(host)
+        if self._in_list("hosts_require_dane", host, scope):
+            return Failure(HOST, "DANE is required (hosts_require_dane), and this build does not have it",
+                           ERRNO_TLSREQUIRED, detail)
+        if self._in_list("hosts_require_tls", host, scope):
+            text = "the server did not offer TLS support" if "STARTTLS" not in can else \
+                "this build does not have it (hosts_require_tls)"
+            return Failure(HOST, f"a TLS session is required, but {text}", ERRNO_TLSREQUIRED, detail)
+        if self._in_list("hosts_require_auth", host, scope):
+            text = "server did not advertise AUTH support" if "AUTH" not in can else \
+                "this build has no client authentication (hosts_require_auth)"
+            return Failure(HOST, f"authentication required but {text}", ERRNO_AUTHFAIL, detail, with_host=False)
+        return None
+
+    def _over(self, conn: LiveConnection, key: str, attempt: Attempt, batch: list[Address], run: TransportRun,
+              copy: write.Copy, helo: str | None) -> Sent | Failure:
+        """Deliver down a live connection."""
+        host = attempt.host
+        session = Session(Channel(conn.sock), host, self.limits,
+                          SmtpClient(lmtp=self.lmtp, capabilities=conn.capabilities))
+        attempt.flags += ["continued", f"interface={conn.local[0]}:{conn.local[1]}"]
+        name = conn.helo
+        if conn.capabilities is None:
+            # What -MC passes says nothing of the server's abilities.
+            name = helo if helo is not None else self._helo_now(run, conn.local)
+            failure = session.hello(name, extended=not self._in_list("hosts_avoid_esmtp", host, run.scope))
+            if failure is not None:
+                session.quit()
+                return failure
+        sent = self._send(session, attempt, batch, run, copy)
+        self._part(session, sent, attempt, key, name, run, conn.messages + 1)
+        return sent
+
+    def _send(self, session: Session, attempt: Attempt, batch: list[Address], run: TransportRun,
+              copy: write.Copy) -> Sent:
+        o, scope, host, client = self.options, run.scope, attempt.host, session.client
+        message = run.message
+        if message.smtputf8 and "SMTPUTF8" not in client.capabilities:
+            return Sent(failure=Failure(errors.MESSAGE, "utf8 support required but not offered for forwarding", 0,
+                                        errors.detail(host), permanent=True))
+        if o.hosts_avoid_pipelining is not None:
+            client.pipelining = not self._in_list("hosts_avoid_pipelining", host, scope)
+        affixes = o.rcpt_include_affixes
+        envelope = make_envelope(
+            batch, [write.envelope_recipient(a, affixes=affixes) for a in batch], run.return_path, message, client,
+            size_addition=o.size_addition,
+            chunking=o.transport_filter is None and self._in_list("hosts_try_chunking", host, scope),
+            prdr=len(batch) > 1 and self._in_list("hosts_try_prdr", host, scope),
+            ignore_quota=self.lmtp and o.lmtp_ignore_quota, authenticated=self._authenticated(run))
+        sent = session.send(envelope, copy)
+        for number, told in sent.told.items():
+            if told.status == "ok":
+                run.delivered(batch[number])
+        attempt.flags += sent.flags
+        return sent
+
+    def _authenticated(self, run: TransportRun) -> str | None:
+        """Return what AUTH= of MAIL is to say."""
+        source = self.options.authenticated_sender
+        if source is None:
+            return None
+        try:
+            text = expand(source, run.scope)
+        except ForcedFail:
+            return None
+        except ExpansionError as e:
+            raise Unable(f"failed to expand authenticated_sender: {e.text}", -1) from None
+        return text if text and self.options.authenticated_sender_force else None
+
+    def _part(self, session: Session, sent: Sent, attempt: Attempt, key: str, helo: str, run: TransportRun,
+              count: int) -> None:
+        """Park the connection for another message, or say goodbye."""
+        pool, limit = run.scope.services.pool, self.options.connection_max_messages
+        if not sent.usable or pool is None or 0 < limit <= count:
+            session.quit()
+            return
+        host, sock = attempt.host, session.channel.detach()
+        pool.park(LiveConnection(
+            sock=sock, transport=self.name, host_name=host.name, host_address=host.address or "",
+            host_port=attempt.port, key=key, lmtp=self.lmtp, capabilities=session.client.capabilities, helo=helo,
+            messages=count, limit=limit, local=local_name(sock)))
+
+    # -- one connection at a time
+
+    def serialize(self, host: Host, run: TransportRun) -> bool | None:
+        """Note that we connect to a host of serialize_hosts: None where it is none, False where another process has."""
+        scope = run.scope
+        hints = scope.services.hints
+        if hints is None or not self._in_list("serialize_hosts", host, scope):
+            return None
+        key, now = f"host-serialize-{host.name}", scope.services.clock.time()
+        value = hints.get("misc", key)
+        if value is not None and value.isascii() and value.isdigit() and now - int(value) < SERIALIZE_LIFE:
+            return False
+        hints.put("misc", key, str(int(now)), now)
+        return True
+
+    def end_serialize(self, host: Host, run: TransportRun) -> None:
+        """The connection of a host of serialize_hosts is at an end."""
+        run.scope.services.hints.delete("misc", f"host-serialize-{host.name}")
+
+
+def _gone_away(outcome: Sent | Failure) -> bool:
+    """Tell whether a live connection ended before this message got anywhere."""
+    if isinstance(outcome, Failure):
+        return not outcome.answered
+    failure = outcome.failure
+    if failure is None or outcome.told:
+        return False
+    return (not outcome.begun and not failure.answered) or (failure.kind == errors.MESSAGE and ": 421" in failure.text)

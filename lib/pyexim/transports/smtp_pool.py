@@ -10,6 +10,7 @@ Spec: chapter "SMTP processing", section "Outgoing SMTP and LMTP over TCP/IP".
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from dataclasses import dataclass, field
@@ -76,10 +77,8 @@ class LiveConnection:
                 idle_since=float(state["idle_since"]), local=(str(state["local"][0]), int(state["local"][1])),
                 facts=dict(state["facts"]))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError) as e:
-            try:
+            with contextlib.suppress(OSError):
                 os.close(fd)
-            except OSError:
-                pass
             raise ValueError(f"malformed live connection record: {e}") from None
 
     @classmethod
@@ -120,14 +119,10 @@ class LiveConnection:
 
     def close_quietly(self) -> None:
         """Say QUIT without waiting for the answer, and close; never raises, never blocks."""
-        try:
+        with contextlib.suppress(OSError):
             self.sock.send(b"QUIT\r\n", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        except OSError:
-            pass
-        try:
+        with contextlib.suppress(OSError):
             self.sock.close()
-        except OSError:
-            pass
 
 
 class Pool(Protocol):

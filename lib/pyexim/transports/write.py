@@ -158,7 +158,7 @@ def kept_headers(headers: list[Header], routed: str | None, own: str | None, run
     items += [(i, True) for i in split_list(own)] if own else []
     for item, raw in items:
         text = item
-        if raw and "$" in item or raw and "\\" in item:
+        if raw and ("$" in item or "\\" in item):
             try:
                 text = expand(item, run.scope)
             except ForcedFail:
