@@ -25,7 +25,6 @@ from pyexim.base.taint import taint
 from pyexim.config.configuration import Configuration
 from pyexim.expand.engine import expand, is_literal
 from pyexim.expand.scope import Scope
-from pyexim.model.address import Address
 
 OK, FAIL, DEFER, DISCARD, DROP = "ok", "fail", "defer", "discard", "drop"
 
@@ -92,7 +91,7 @@ def run_acl(where: str, source: str | None, scope: Scope, *, recipient: str | No
     starttls, mailauth, not_smtp, not_smtp_start, dkim, prdr, wellknown or atrn.  ``source`` None: the
     default of that command (ok, except fail for vrfy, expn, etrn... as the spec says).  Controls and
     header additions go to ``scope.facts["controls"]`` as told in acl/controls.py.  With ``recipient``
-    (rcpt, prdr) ``scope.address`` is set for the time of the ACL, and $domain_data and its like are reset.
+    (rcpt, prdr) $local_part and $domain are set for the time of the ACL, and $domain_data and its like reset.
     """
     if source is None:
         return _ACCEPTED if where in ACCEPTED_WHEN_UNSET else AclResult(FAIL)
@@ -134,7 +133,7 @@ def _set_recipient(run: AclRun, recipient: str) -> None:
     if not at:
         local_part, domain = domain, ""
     domain = taint(lower(domain))
-    run.scope.address = Address(taint(recipient), local_part=taint(local_part), domain=domain)
+    run.scope.address = None
     variables = run.scope.vars
     for name in ("domain_data", "local_part_data", "recipient_data", "address_data", "recipient_verify_failure"):
         variables.pop(name, None)

@@ -5,7 +5,6 @@ Spec: section "Use of the control modifier".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Final
 
@@ -18,14 +17,6 @@ from pyexim.base.octets import lower
 from pyexim.base.taint import like
 
 Apply = Callable[[AclRun, ControlRow, str, str], int]
-
-_NUMBER: Final = re.compile(r"(0[xX][0-9a-fA-F]+|\d+)\Z", re.ASCII)
-DSCP: Final = {
-    "af11": 0x0A, "af12": 0x0C, "af13": 0x0E, "af21": 0x12, "af22": 0x14, "af23": 0x16, "af31": 0x1A, "af32": 0x1C,
-    "af33": 0x1E, "af41": 0x22, "af42": 0x24, "af43": 0x26, "cs0": 0x00, "cs1": 0x08, "cs2": 0x10, "cs3": 0x18,
-    "cs4": 0x20, "cs5": 0x28, "cs6": 0x30, "cs7": 0x38, "ef": 0x2E, "lowcost": 0x00, "lowdelay": 0x04,
-    "mincost": 0x00, "reliability": 0x01, "throughput": 0x02}
-"""Names of DSCP values (-bI:dscp), as six bits."""
 
 
 def control(item: Item, build: Build) -> Step:
@@ -91,19 +82,12 @@ def _debug(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
 
 
 def _dscp(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
-    if parse_dscp(rest) is None:
+    from pyexim.net.connect import dscp_value  # sockets: only where this control is used
+    if dscp_value(rest) is None:
         _absent(run, f'unrecognised DSCP value in "control={text}"')
         return OK
     run.controls.dscp = rest
     return OK
-
-
-def parse_dscp(text: str) -> int | None:
-    """Return the six bits that a DSCP name or number stands for."""
-    if _NUMBER.match(text):
-        value = int(text, 16) if text[:2] in ("0x", "0X") else int(text)
-        return value if value <= 0x3F else None
-    return DSCP.get(lower(text))
 
 
 def _fake(run: AclRun, row: ControlRow, rest: str, text: str) -> int:

@@ -79,7 +79,7 @@ def set_(item: Item, build: Build) -> Step:
     def step(run: AclRun) -> int:
         value = source if literal else run.expand(source)
         if value.__class__ is int:
-            return value  # type: ignore[return-value]
+            return value
         scope = run.scope
         if connection and scope.conn is not None:
             scope.conn.acl_c[name] = value  # type: ignore[assignment]

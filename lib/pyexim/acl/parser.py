@@ -115,7 +115,7 @@ def _item(name: str, rest: str, negated: bool, text: str, place: Place, verb: st
         raise ConfigError(f'ACL error: "{name}" is not allowed with "{verb}"', place)
     variable = ""
     if name == "set":
-        variable, rest = _variable(rest, text, place)
+        variable, rest = _variable(rest, text[text.index("set"):], place)
     if name == "endpass":
         return Item(name, False, "", place)
     rest = rest.lstrip(SPACE)

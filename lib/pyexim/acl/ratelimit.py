@@ -141,7 +141,7 @@ def _cache(run: AclRun, per: str) -> dict[str, float]:
     have = facts.get("ratelimit_command")
     if have is None or have[0] is not run:
         have = facts["ratelimit_command"] = run, {}
-    return have[1]  # type: ignore[no-any-return]
+    return have[1]
 
 
 def new_rate(old: float, count: float, interval: float, period: float) -> float:

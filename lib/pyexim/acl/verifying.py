@@ -159,13 +159,19 @@ def _sender(run: AclRun, value: str, options: VerifyOptions) -> int:
         if message is not None:
             message.sender_address_data = data
     if result.status == api.OK:
+        if result.failure:
+            variables["sender_verify_failure"] = result.failure
         return OK
     variables["sender_verify_failure"] = result.failure
     if result.status == api.DEFER and options.defer_ok:
         return OK
-    if not options.no_details and (controls.sender_failure is None or controls.sender_failure.address != address):
+    known = controls.sender_failure
+    if not options.no_details and (known is None or known.verified is not result):
         controls.sender_failure = SenderFailure(address, result)
     if result.status == api.DEFER:
+        if result.callout:
+            run.user_msg = result.user_text
+            return run.deferred("Could not complete sender verify callout")
         return run.deferred("Could not complete sender verify")
     return run.failed("Sender verify failed", "Sender verify failed")
 
@@ -185,6 +191,8 @@ def _recipient(run: AclRun, value: str, options: VerifyOptions) -> int:
     else:
         scope.vars.pop("address_data", None)
     if result.status == api.OK:
+        if result.failure:
+            scope.vars["recipient_verify_failure"] = result.failure
         return OK
     scope.vars["recipient_verify_failure"] = result.failure
     return _texts(run, result, options)

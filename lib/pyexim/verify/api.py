@@ -45,6 +45,10 @@ class Verified:
     address: Address | None = None
     """As routed, for $address_data, $local_part_data, $domain_data."""
     smtp_code: int | None = None
+    callout: bool = False
+    """A callout has decided."""
+    details: str = ""
+    """The lines to be told about a sender, where they are others than the usual ones."""
 
 
 def verify_address(address: str, role: str, scope: Scope, options: VerifyOptions) -> Verified:

@@ -27,13 +27,16 @@ class SenderFailure:
     def details(self, with_defer: bool) -> str | None:
         """Return the lines that precede the rejection; nothing for a temporary failure unless asked for."""
         text = self.verified.user_text or self.verified.log_text
+        if self.verified.details:
+            return self.verified.details
         if self.verified.status == api.FAIL:
             return f"Verification failed for <{self.address}>\n{text}"
         return (self.verified.log_text or text) if with_defer else None
 
     def log_line(self) -> str:
         """Return the line for the main log, without the host before it."""
-        return f"sender verify {self.verified.status} for <{self.address}>: {self.verified.log_text}"
+        text = self.verified.log_text
+        return f"sender verify {self.verified.status} for <{self.address}>{': ' + text if text else ''}"
 
 
 def verify_sender(address: str, scope: Scope, options: VerifyOptions, cache: dict[tuple[str, object], Any],
@@ -47,6 +50,9 @@ def verify_sender(address: str, scope: Scope, options: VerifyOptions, cache: dic
     if has_rules(scope.config, "F"):
         verified_address = rewrite_one(address, "F", scope)
     result = verified_address, api.verify_address(verified_address, "sender", scope, options)
+    if result[1].callout:
+        # Not kept here: the callout cache answers the next time, and says so.
+        return result
     cache[key] = result
     if verified_address != address:
         cache[verified_address, key[1]] = result

@@ -10,6 +10,7 @@ from acl_lab import Case, Lab, read_cases, show
 from pyexim.acl.api import compile_acls
 from pyexim.config.reader import read_configuration
 from pyexim.routers.runner import instantiate
+from pyexim.transports.table import instantiate as instantiate_transports
 
 CASES = Path(__file__).resolve().parents[2] / "cases" / "acl"
 ALL = [(path.stem, case) for path in sorted(CASES.glob("*.txt")) for case in read_cases(path)]
@@ -34,6 +35,7 @@ t:
   file = /dev/null
 """
     config = read_configuration(["lab.conf"], data=text.encode("latin-1"))
+    instantiate_transports(config)
     instantiate(config)
     compile_acls(config)
     return Lab(config)

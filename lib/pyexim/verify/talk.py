@@ -1,0 +1,113 @@
+"""The few SMTP commands of a callout, one at a time over one connection.
+
+A reply counts whatever its code; silence, an end of the stream and what is no reply raise TalkFailed.
+RFC 5321 section 4.2.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from time import monotonic
+from typing import Final
+
+from pyexim.net.channel import Channel
+from pyexim.net.connect import connect_tcp
+
+MAX_REPLY: Final = 65536
+_LAST: Final = re.compile(r"(?:.*\n)?(\d{3})(?: [^\n]*|)\r?\n\Z", re.ASCII | re.DOTALL)
+
+
+class TalkFailed(Exception):
+    """The conversation cannot go on.  ``code`` 0: no reply; otherwise that of a refusal."""
+
+    def __init__(self, text: str, code: int = 0, sent: str = "", response: str = "") -> None:
+        super().__init__(text)
+        self.text = text
+        self.code = code
+        self.sent = sent
+        self.response = response
+
+
+class Talk:
+    """One connection; ``sent`` is the last command, ``response`` the last reply without final line end."""
+
+    def __init__(self, address: str, port: int, connect_timeout: float, timeout: float,
+                 interface: str | None) -> None:
+        self._timeout = timeout
+        self._channel: Channel | None = None
+        self.sent = "initial connection"
+        self.response = ""
+        try:
+            self._channel = Channel(connect_tcp(address, port, timeout=connect_timeout, interface=interface))
+        except OSError as e:
+            raise TalkFailed(os.strerror(e.errno) if e.errno else str(e)) from None
+
+    def greeting(self) -> None:
+        """Wait for the greeting; TalkFailed where it is no welcome."""
+        self._welcome(self._reply())
+
+    def hello(self, name: str, *, lmtp: bool) -> None:
+        """Say EHLO, then HELO where that is refused, or LHLO; TalkFailed where both are."""
+        code = self.command(f"{'LHLO' if lmtp else 'EHLO'} {name}")
+        if code // 100 != 2 and not lmtp:
+            code = self.command(f"HELO {name}")
+        self._welcome(code)
+
+    def _welcome(self, code: int) -> None:
+        if code // 100 != 2:
+            raise TalkFailed(self.error(), code, self.sent, self.response)
+
+    def command(self, text: str) -> int:
+        """Send a command and return the code of its reply."""
+        if "\r" in text or "\n" in text:
+            raise TalkFailed("line end in a command")
+        self.sent = text
+        assert self._channel is not None
+        try:
+            self._channel.write(text.encode("latin-1") + b"\r\n", monotonic() + self._timeout)
+        except OSError as e:
+            raise TalkFailed(f'response to "{text}" was: {self._what(e)}') from None
+        return self._reply()
+
+    def error(self) -> str:
+        """Return the text for a log about the last reply."""
+        response = self.response.replace("\n", "\\n")
+        return f"SMTP error from remote mail server after {self.sent}: {response}"
+
+    @staticmethod
+    def _what(error: OSError) -> str:
+        if isinstance(error, TimeoutError):
+            return "timed out"
+        return os.strerror(error.errno) if error.errno else "connection dropped"
+
+    def _reply(self) -> int:
+        data = b""
+        deadline = monotonic() + self._timeout
+        assert self._channel is not None
+        while True:
+            try:
+                more = self._channel.read(deadline)
+            except OSError as e:
+                raise TalkFailed(f'response to "{self.sent}" was: {self._what(e)}') from None
+            if not more:
+                raise TalkFailed(f'response to "{self.sent}" was: connection dropped')
+            data += more
+            text = data.decode("latin-1")
+            match = _LAST.match(text)
+            if match is not None:
+                self.response = text.replace("\r\n", "\n").rstrip("\n")
+                return int(match.group(1))
+            if len(data) > MAX_REPLY or (text.endswith("\n") and not text[:3].isdigit()):
+                self.response = text[:200]
+                raise TalkFailed(f'response to "{self.sent}" was: {text[:200]!r}')
+
+    def quit(self) -> None:
+        """Say goodbye without waiting for an answer, and close."""
+        if self._channel is None:
+            return
+        with suppress(OSError):
+            self._channel.write(b"QUIT\r\n", monotonic() + 1)
+        self._channel.close()
+        self._channel = None
