@@ -19,7 +19,7 @@ from pyexim.deliver.api import Attempt, DeliverRun
 from pyexim.deliver.frozen import FrozenSettings, decide
 from pyexim.deliver.limit import entered
 from pyexim.deliver.record import Record
-from pyexim.deliver.starter import Direct, LocalJob
+from pyexim.deliver.starter import Client, Direct, LocalJob
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.match.lists import match_domain
@@ -193,7 +193,7 @@ class _Delivery:
             return self._cannot(batch, env.text, env.errno), path
         if self.message.dont_deliver:
             return [Result(a, OK) for a in batch], path
-        starter = self.services.privileged or self._direct()
+        starter = self._starter()
         started = self.services.clock.monotonic()
         with entered(first, scope) as free:
             if not free:
@@ -220,8 +220,13 @@ class _Delivery:
         return local.make_job(batch, env, header=self.header_text, data_fd=self.locked.data_fd,
                               journal_fd=self.locked.journal_fd(), return_path=path, shadow=shadow, facts=facts)
 
-    def _direct(self) -> Direct:
-        """Return a way to fork local deliveries from this very process."""
+    def _starter(self) -> Client | Direct:
+        """Return what starts local deliveries: the starter, or this very process."""
+        starter = self.services.privileged
+        if starter is not None:
+            if getattr(starter, "panic", self) is None:
+                starter.panic = self.services.log.crash
+            return starter  # type: ignore[no-any-return]
         made = Direct(local.starter_settings(self.config, self.services, privileged=os.geteuid() == 0))
         self.services.privileged = made
         return made
@@ -242,7 +247,7 @@ class _Delivery:
                 return ""
             if answer in ("", "0", "no", "false"):
                 return ""
-        starter = self.services.privileged or self._direct()
+        starter = self._starter()
         results = starter.run_local(self._job(batch, self._env, path, shadow=name))
         bad = next((r for r in results if r.status != OK), None)
         if bad is None:

@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import errno
 import gc
+import json
 import os
 import select
 import socket
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -97,6 +99,13 @@ def start_child(rules: StarterSettings, record: fdpass.Record, fds: list[int],
     def job() -> int:
         for f in close:
             f()
+        try:
+            return run()
+        except Exception:  # noqa: BLE001 - reported to the delivery process, which can write to the log
+            _tell(fds[2], {"crash": traceback.format_exc()})
+            return child.EX_SOFTWARE
+
+    def run() -> int:
         if rules.privileged:
             privs.become(uid, gid, user_name=name)
         os.umask(0)
@@ -113,10 +122,13 @@ def start_child(rules: StarterSettings, record: fdpass.Record, fds: list[int],
 
 def _cannot(pipe: int, text: str, error: OSError) -> int:
     """Report that the child could not begin."""
-    number = error.errno or errno.EIO
-    os.write(pipe, b'{"failed":' + b'[%d,' % number
-             + b'"' + text.encode("ascii", "backslashreplace").replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"]}')
+    _tell(pipe, {"failed": [error.errno or errno.EIO, text]})
     return 1
+
+
+def _tell(pipe: int, what: dict[str, Any]) -> None:
+    """Report something that is no result."""
+    os.write(pipe, json.dumps(what).encode("ascii"))
 
 
 # -- the server
@@ -184,7 +196,7 @@ def _serve_one(sock: socket.socket, record: fdpass.Record, fds: list[int], rules
                 passed.append(fd)
     except (StarterError, OSError, KeyError, ValueError, TypeError) as e:
         if record.get("type") == "local" and len(fds) == 3:
-            _refuse(fds[2], str(e))
+            _tell(fds[2], {"refused": str(e)})
             return
         answer = {"type": "refused", "text": str(e)}
     finally:
@@ -195,12 +207,6 @@ def _serve_one(sock: socket.socket, record: fdpass.Record, fds: list[int], rules
         pass  # the client is gone; its end of file is seen next
     finally:
         _close_all(passed)
-
-
-def _refuse(pipe: int, text: str) -> None:
-    import json
-
-    os.write(pipe, json.dumps({"refused": text}).encode("ascii"))
 
 
 def open_as(rules: StarterSettings, path: str, uid: int, gid: int, user_name: str | None) -> tuple[int, int]:
@@ -221,8 +227,10 @@ def open_as(rules: StarterSettings, path: str, uid: int, gid: int, user_name: st
 class Client:
     """What a delivery process has of the starter: ``services.privileged``."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, panic: Callable[[str], None] | None = None) -> None:
+        """``panic`` hears of unexpected errors in local delivery processes, which cannot write to the log."""
         self._sock = sock
+        self.panic = panic
 
     def fileno(self) -> int:
         """Return the descriptor of the socket, for children that must close it."""
@@ -244,7 +252,7 @@ class Client:
                 return defer_all(job.batch, f"cannot reach the process that starts local deliveries: {e.strerror}")
             os.close(write_end)
             write_end = -1
-            return collect(read_end, job.batch)
+            return collect(read_end, job.batch, self.panic)
         finally:
             os.close(read_end)
             if write_end >= 0:
@@ -288,7 +296,7 @@ class Direct:
                 return defer_all(job.batch, str(e))
             finally:
                 os.close(write_end)
-            results = collect(read_end, job.batch)
+            results = collect(read_end, job.batch, self._settings.panic)
         finally:
             os.close(read_end)
         child.wait(pid)
@@ -304,10 +312,8 @@ def _record(job: LocalJob) -> fdpass.Record:
             "current_dir": job.current_dir, "job": job.job, "header": job.header}
 
 
-def collect(pipe: int, batch: list[Address]) -> list[Result]:
+def collect(pipe: int, batch: list[Address], panic: Callable[[str], None] | None = None) -> list[Result]:
     """Read the results of a job to the end of the pipe; all deferred where they are not whole."""
-    import json
-
     chunks = []
     while chunk := os.read(pipe, 65536):
         chunks.append(chunk)
@@ -323,7 +329,9 @@ def collect(pipe: int, batch: list[Address]) -> list[Result]:
         return defer_all(batch, str(told["refused"]), number=-29)
     if isinstance(told, dict) and "failed" in told:
         return defer_all(batch, str(told["failed"][1]), number=int(told["failed"][0]))
-    return defer_all(batch, "the local delivery process ended without a result", freeze=False)
+    if isinstance(told, dict) and "crash" in told and panic is not None:
+        panic("in a local delivery process: " + str(told["crash"]))
+    return defer_all(batch, "the local delivery process ended without a result")
 
 
 def defer_all(batch: list[Address], text: str, *, number: int = -1, freeze: bool = False) -> list[Result]:
