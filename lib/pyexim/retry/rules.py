@@ -175,11 +175,11 @@ def _parameters(text: str) -> list[Parameter]:
     found = []
     while text:
         letter = text[0].upper() if text[0].isascii() else text[0]
-        if len(text) < 2 or text[1:].lstrip(SPACE)[:1] != ",":
+        if text[1:2] != ",":
             raise ValueError("comma expected")
         if letter not in "FGH":
             raise ValueError("unknown retry rule letter")
-        text = text[1:].lstrip(SPACE)[1:].lstrip(SPACE)
+        text = text[2:].lstrip(SPACE)
         cutoff_text, text = _argument(text, last=False)
         interval_text, text = _argument(text, last=letter == "F")
         factor = 0
@@ -200,8 +200,10 @@ def _parameters(text: str) -> list[Parameter]:
 def _argument(text: str, *, last: bool) -> tuple[str, str]:
     """Take off one argument: (argument, rest); unless it is the last one its comma, too."""
     end = next((i for i, c in enumerate(text) if c in ",; \t"), len(text))
-    argument, rest = text[:end], text[end:].lstrip(SPACE)
-    if not last:
+    argument, rest = text[:end], text[end:]
+    if last:
+        rest = rest.lstrip(SPACE)
+    else:
         if not rest.startswith(","):
             raise ValueError("comma expected")
         rest = rest[1:].lstrip(SPACE)

@@ -43,10 +43,10 @@ class Prepared:
         self.redirect_router: str | None = options.redirect_router
         self.leaves_traces = (affixed or options.check_local_user or options.router_home_directory is not None
                               or options.user is not None or options.group is not None)
-        self.retry_use_local_part: bool = options.retry_use_local_part
-        if self.retry_use_local_part is None:
-            self.retry_use_local_part = affixed or options.check_local_user or any(
+        if options.retry_use_local_part is None:
+            options.retry_use_local_part = affixed or options.check_local_user or any(
                 getattr(options, name) is not None for name in ("local_parts", "condition", "senders", "require_files"))
+        self.retry_use_local_part: bool = options.retry_use_local_part
         self.pass_to: int | None = None
         settings = _settings(driver.instance)
         self.prelude = _prelude(driver.instance, settings) if settings or options.address_data is not None else None

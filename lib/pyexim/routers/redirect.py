@@ -114,17 +114,16 @@ class Redirect(Router):
                 raise self._wrong('"unseen" may not be used with "one_time"', "unseen")
             if options.headers_add is not None or options.headers_remove is not None:
                 raise self._wrong('"headers_add" and "headers_remove" are not permitted with "one_time"', "one_time")
-        self._no_pipe = options.forbid_pipe or options.one_time
-        self._no_file = options.forbid_file or options.one_time
+        if options.one_time:
+            options.forbid_pipe = options.forbid_file = options.forbid_filter_reply = True
         self._owners = self._ids(options.owners, "owners", "user")
         self._owngroups = self._ids(options.owngroups, "owngroups", "group")
-        self._check_owner = options.check_owner
-        if self._check_owner is None:
-            self._check_owner = options.check_local_user or options.owners is not None
-        self._check_group = options.check_group
-        if self._check_group is None:
-            self._check_group = ((options.check_local_user and not options.modemask & 0o20)
-                                 or options.owngroups is not None)
+        # The computed defaults go into the options, where -bP finds them.
+        if options.check_owner is None:
+            options.check_owner = options.check_local_user or options.owners is not None
+        if options.check_group is None:
+            options.check_group = ((options.check_local_user and not options.modemask & 0o20)
+                                   or options.owngroups is not None)
         self._forbidden = frozenset(name for name, wrong in (
             ("fail", not options.allow_fail), ("defer", not options.allow_defer),
             ("blackhole", options.forbid_blackhole), ("include", options.forbid_include)) if wrong)
@@ -193,10 +192,10 @@ class Redirect(Router):
     def _file_rules(self, address: Address) -> FileRules:
         options = self.options
         owners = groups = None
-        if self._check_owner:
+        if options.check_owner:
             owners = (self._owners | {address.uid} if options.check_local_user and address.uid is not None
                       else self._owners)
-        if self._check_group:
+        if options.check_group:
             groups = (self._owngroups | {address.gid} if options.check_local_user and address.gid is not None
                       else self._owngroups)
         return FileRules(options.ignore_eacces, options.ignore_enotdir, options.modemask, owners, groups)
@@ -323,7 +322,7 @@ class Redirect(Router):
         else:
             outcome = Deferred(f"{item.kind}_transport unset in {self.name} router", errno=-30)
             child.message = outcome.text
-        if self._no_pipe if item.kind == "pipe" else self._no_file:
+        if self.options.forbid_pipe if item.kind == "pipe" else self.options.forbid_file:
             outcome = Failed(f'delivery to {"pipe" if item.kind == "pipe" else "file"} forbidden')
             child.flags.add("forbidden")
         child.settled = outcome
