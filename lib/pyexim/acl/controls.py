@@ -20,8 +20,8 @@ from pyexim.expand.scope import Scope
 
 AT_END, AT_START, AFTER_RECEIVED, AT_START_RFC = "end", "start", "received", "start_rfc"
 
-FAKE_TEXT = ("Your message has been rejected but is being\nkept for evaluation.\n"
-             "If it was a legitimate message, it may still be\ndelivered to the target recipient(s).")
+FAKE_TEXT = ("Your message has been rejected but is being kept for evaluation.\n"
+             "If it was a legitimate message, it may still be delivered to the target recipient(s).")
 """What a client is told by fakereject and fakedefer without a text of their own."""
 
 

@@ -206,12 +206,14 @@ class Incoming:
                      "characters): message abandoned")
             return Outcome(552, "A message header line is too long", problem="header_line",
                            detail=f"{main.header_line_maxsize}")
+        self.read_header()
         log.reject(f"rejected from <{sender}> {host_and_ident(self.message.conn, log)}: Non-CRLF-terminated header, "
-                   "under CHUNKING: message abandoned")
+                   "under CHUNKING: message abandoned", headers=self.reject_headers())
         return Outcome(552, "Message header not CRLF terminated", problem="spool")
 
     def _too_big(self) -> Outcome:
         self.read_header()
+        fixups.fix(self.fields, self.message, self.scope, self.controls, self.origin)
         log = self.scope.services.log
         message = self.message
         if log.selected("size_reject"):

@@ -106,11 +106,11 @@ def shown(text: str) -> str:
 
 def fold_reply(text: str) -> str:
     """Divide the lines of a reply that are too long, at the last space before the limit (or after it)."""
-    if len(text) <= MAX_REPLY_LINE:
+    if len(text) <= MAX_REPLY_LINE and "\n" not in text:
         return text
     out: list[str] = []
     for line in text.split("\n"):
-        rest = line
+        rest = line.lstrip(" \t") if out else line
         while len(rest) > MAX_REPLY_LINE:
             at = rest.rfind(" ", 0, MAX_REPLY_LINE + 1)
             if at <= 0:
