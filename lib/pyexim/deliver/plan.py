@@ -177,9 +177,9 @@ def _routing_key(address: Address) -> str:
 
 def _routed_again(address: Address, rules: PlanRules, plan: Plan) -> None:
     """Forget that routing once failed."""
-    for key in {"R:" + address.domain, "R:" + address.address}:
-        if rules.find_record(key) is not None:
-            plan.retries.append(RetryItem(key, delete=True, kind="routing"))
+    key = _routing_key(address)
+    if rules.find_record(key) is not None:
+        plan.retries.append(RetryItem(key, delete=True, kind="routing"))
 
 
 def _held(address: Address, scope: Scope, rules: PlanRules, plan: Plan) -> bool:
