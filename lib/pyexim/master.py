@@ -28,6 +28,7 @@ from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.match.lists import match_host
 from pyexim.model.connection import Connection
+from pyexim.startup import preload
 from pyexim.startup.options import Command, QueueRunOptions, UsageError
 from pyexim.startup.process import Process, start
 from pyexim.startup.queue_run import run_one
@@ -217,6 +218,7 @@ class Master:
         """Fork the starter (privileged) and the delivery manager of the present configuration."""
         process = self.process
         starter_pid, connector = launch_starter(process, close=self._close_in_child)
+        preload.everything()  # after the starter, which is to stay small
         jobs_read, jobs_write = fdpass.pair()
 
         def manager_job() -> int:

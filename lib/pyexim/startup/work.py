@@ -18,6 +18,7 @@ from pyexim.deliver.api import DeliverRun
 from pyexim.deliver.continued import deliver_with_waiting
 from pyexim.deliver.local import starter_settings
 from pyexim.receive.api import ReceiveRun
+from pyexim.startup import preload
 from pyexim.startup.process import Process, id_generator
 
 SEND_PATIENCE: Final = 5.0
@@ -36,6 +37,7 @@ def become_exim(process: Process) -> None:
     """Give up root's power for good and go on as the exim user."""
     me = process.identity
     if me.privileged:
+        preload.before_changing_user()
         privs.become(me.exim_uid, me.exim_gid)
         me.privileged = False
         process.spool = replace(process.spool, uid=-1, gid=-1)
@@ -43,6 +45,8 @@ def become_exim(process: Process) -> None:
 
 def launch_starter(process: Process, close: Callable[[], None] | None = None) -> tuple[int, starter.Connector]:
     """Fork the process that keeps the privilege; (its process id, the way to it)."""
+    if process.identity.privileged and not preload.interpreter_is_public():
+        preload.local_delivery()
     rules = starter_settings(process.config, process.services, privileged=process.identity.privileged)
     return starter.launch(rules, close=close)
 
