@@ -152,6 +152,8 @@ def _read_switch(name: str, rest: str, info: OptionInfo, negated: bool | None) -
 def _read_int(name: str, rest: str, info: OptionInfo) -> int | str:
     if info.expanded and "$" in rest:
         return read_string(name, rest)
+    if info.expanded and not rest:
+        return 0
     found = scan_int(rest)
     if found is None:
         raise OptionError(f"integer expected for {name}")

@@ -245,11 +245,11 @@ def account_name(style: str, text: str) -> str:
 # -- defaults that depend on the other options of the instance
 
 def _login_group(user: str | None) -> str | None:
-    if not user or "$" in user:
+    # A user given by number brings no group.
+    if not user or "$" in user or (user.isascii() and user.isdigit()):
         return None
     try:
-        entry = pwd.getpwuid(int(user)) if user.isascii() and user.isdigit() else pwd.getpwnam(user)
-        return grp.getgrgid(entry.pw_gid).gr_name
+        return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
     except (KeyError, OverflowError):
         return None
 
@@ -280,7 +280,7 @@ _NAME_EXTRACT: Final = (r"${if and {{match{$host}{.outlook.com\$}} {match{$item}
 def _separates(instance: Instance) -> bool:
     """Tell whether messages are written one after another, with a separator, to a file or a pipe."""
     o = instance.options
-    if instance.driver_name == "appendfile" and (o.maildir_format or o.mailstore_format or o.mbx_format):
+    if instance.driver_name == "appendfile" and (o.maildir_format or o.mailstore_format):
         return False
     return not o.use_bsmtp
 
@@ -296,8 +296,8 @@ _DEFAULTS: Final[dict[tuple[str, str], Callable[[Instance], Any]]] = {
     ("router", "command_group"): lambda i: _login_group(i.options.command_user),
     ("router", "check_owner"): _checks_owner,
     ("router", "check_group"): _checks_group,
-    ("transport", "check_string"): lambda i: "From " if _writes_mbox(i) else None,
-    ("transport", "escape_string"): lambda i: ">From " if _writes_mbox(i) else None,
+    ("transport", "check_string"): lambda i: "." if i.options.use_bsmtp else "From " if _writes_mbox(i) else None,
+    ("transport", "escape_string"): lambda i: ".." if i.options.use_bsmtp else ">From " if _writes_mbox(i) else None,
     ("transport", "message_prefix"): lambda i: _MBOX_PREFIX if _separates(i) else None,
     ("transport", "message_suffix"): lambda i: "\n" if _separates(i) else None,
     ("transport", "directory_file"): lambda i: "q${base62:$tod_epoch}-$inode",
@@ -336,14 +336,15 @@ _WORDS: Final[dict[str, Callable[[_Show], int]]] = {
 def format_config(config: Configuration, admin: bool) -> list[str]:
     """Return the configuration as it was parsed: without comments, macros and inclusions resolved."""
     out = [f"# Exim Configuration ({config.main.exim_version})", f'# 1 "{config.file}"']
-    indent, drivers = "", False
+    indent, drivers, in_acl = "", False, False
     for raw in config.lines:
-        line = " ".join(words(raw))
+        line = _squeezed(raw, not in_acl)
         if not admin:
             line = _masked(line)
         if line[:6].lower() == "begin ":
             out += ["", line]
-            indent, drivers = "  ", line[6:].strip(SPACE).lower() in _WITH_NAMES
+            section = line[6:].strip(SPACE).lower()
+            indent, drivers, in_acl = "  ", section in _WITH_NAMES, section == "acl"
             continue
         end = word_end(line) if drivers else 0
         if end and line[end:].lstrip(SPACE) == ":":
@@ -352,6 +353,20 @@ def format_config(config: Configuration, admin: bool) -> list[str]:
         else:
             out.append(indent + line)
     return out
+
+
+def _squeezed(line: str, quotes: bool) -> str:
+    """Return a line with its runs of white space made one space.
+
+    With ``quotes`` a value that begins with a double quote keeps those up to its last one.
+    """
+    if quotes and '"' in line:
+        head, equals, value = line.partition("=")
+        value = value.lstrip(SPACE)
+        if equals and value.startswith('"'):
+            close = value.rfind('"') + 1
+            return f"{' '.join(words(head))} = {value[:close]}{' '.join(words(value[close:]))}"
+    return " ".join(words(line))
 
 
 _WITH_NAMES: Final = ("acl", "routers", "transports", "authenticators")
