@@ -34,19 +34,30 @@ _NONE: Any = None
 class DnslookupOptions(RouterOptions):
     """The options of its section."""
 
-    check_secondary_mx: bool = option(BOOL, False)
-    check_srv: str | None = option(STRING, None)
-    fail_defer_domains: str | None = option(DOMAIN_LIST, None, expanded=True)
-    ipv4_only: str | None = option(STRING, None, expanded=True)
-    ipv4_prefer: str | None = option(STRING, None, expanded=True)
-    mx_domains: str | None = option(DOMAIN_LIST, None, expanded=True)
-    mx_fail_domains: str | None = option(DOMAIN_LIST, None, expanded=True)
-    qualify_single: bool = option(BOOL, True)
-    rewrite_headers: bool = option(BOOL, True)
-    same_domain_copy_routing: bool = option(BOOL, False)
-    search_parents: bool = option(BOOL, False)
-    srv_fail_domains: str | None = option(DOMAIN_LIST, None, expanded=True)
-    widen_domains: str | None = option(STRING_LIST, None)
+    check_secondary_mx: bool = option(BOOL, False,
+        doc="Decline unless this host is among the MX hosts, and not the best.", spec="17")
+    check_srv: str | None = option(STRING, None, doc="Service for which SRV records are looked up first.", spec="17")
+    fail_defer_domains: str | None = option(DOMAIN_LIST, None, expanded=True,
+        doc="Domains whose absence defers instead of declining.", spec="17")
+    ipv4_only: str | None = option(STRING, None, expanded=True,
+        doc="Where true after expansion, only IPv4 addresses are used.", spec="17")
+    ipv4_prefer: str | None = option(STRING, None, expanded=True,
+        doc="Where true after expansion, IPv4 addresses come first.", spec="17")
+    mx_domains: str | None = option(DOMAIN_LIST, None, expanded=True, doc="Domains that must have MX or SRV records.",
+        spec="17")
+    mx_fail_domains: str | None = option(DOMAIN_LIST, None, expanded=True,
+        doc="Domains for which a DNS failure means that there is no MX record.", spec="17")
+    qualify_single: bool = option(BOOL, True, doc="Names of one component are looked up in the local domain.",
+        spec="17")
+    rewrite_headers: bool = option(BOOL, True, doc="Header lines follow when a domain is found under a longer name.",
+        spec="17")
+    same_domain_copy_routing: bool = option(BOOL, False, doc="Other addresses of the domain get the same routing.",
+        spec="17", no_effect="every address is routed by itself; answers of the DNS are kept in memory")
+    search_parents: bool = option(BOOL, False, doc="Names are looked up in the parent domains, too.", spec="17")
+    srv_fail_domains: str | None = option(DOMAIN_LIST, None, expanded=True,
+        doc="Domains for which a DNS failure means that there is no SRV record.", spec="17")
+    widen_domains: str | None = option(STRING_LIST, None, doc="Domains to be added to a name that is not found.",
+        spec="17")
 
 
 class Dnslookup(Router):

@@ -77,6 +77,8 @@ class Generic:
                     return found
                 transport = found
         address.transport = transport
+        if self.options.dsn_lasthop:
+            address.flags.add("dsn_lasthop")
         if not run.verify:
             problem = self.owner(address, run)
             if problem is not None:

@@ -28,14 +28,14 @@ _MAX_RESPONSE = 65535
 class IplookupOptions(RouterOptions):
     """The options of its section."""
 
-    hosts: str | None = option(STRING, None)
-    optional: bool = option(BOOL, False)
-    port: int = option(INT, 0)
-    protocol: str | None = option(STRING, "udp")
-    query: str | None = option(STRING, None, expanded=True)
-    reroute: str | None = option(STRING, None, expanded=True)
-    response_pattern: str | None = option(STRING, None)
-    timeout: int = option(TIME, 5)
+    hosts: str | None = option(STRING, None, doc="The hosts to ask.", spec="19")
+    optional: bool = option(BOOL, False, doc="No answer passes the address on instead of deferring it.", spec="19")
+    port: int = option(INT, 0, doc="The port to ask at.", spec="19")
+    protocol: str | None = option(STRING, "udp", doc="udp or tcp.", spec="19")
+    query: str | None = option(STRING, None, expanded=True, doc="What to ask.", spec="19")
+    reroute: str | None = option(STRING, None, expanded=True, doc="The new address, from the answer.", spec="19")
+    response_pattern: str | None = option(STRING, None, doc="What an answer must look like.", spec="19")
+    timeout: int = option(TIME, 5, doc="How long to wait for an answer.", spec="19")
 
 
 class Iplookup(Router):

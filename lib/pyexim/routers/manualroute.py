@@ -30,12 +30,17 @@ FAILURES = frozenset({"decline", "defer", "fail", "freeze", "pass"})
 class ManualrouteOptions(RouterOptions):
     """The options of its section."""
 
-    host_all_ignored: str | None = option(STRING, "defer")
-    host_find_failed: str | None = option(STRING, "freeze")
-    hosts_randomize: bool | str = option(BOOL, False, expanded=True)
-    route_data: str | None = option(STRING, None, expanded=True)
-    route_list: str | None = option(STRING_LIST, None)
-    same_domain_copy_routing: bool = option(BOOL, False)
+    host_all_ignored: str | None = option(STRING, "defer", doc="What to do when every host has been ignored.",
+        spec="20")
+    host_find_failed: str | None = option(STRING, "freeze", doc="What to do when a host does not exist.", spec="20")
+    hosts_randomize: bool | str = option(BOOL, False, expanded=True,
+        doc="The order of the hosts is changed at random.", spec="20")
+    route_data: str | None = option(STRING, None, expanded=True,
+        doc="The hosts for the address at hand, with options.", spec="20")
+    route_list: str | None = option(STRING_LIST, None, doc="Routing rules: domain pattern, hosts, options.",
+        spec="20")
+    same_domain_copy_routing: bool = option(BOOL, False, doc="Other addresses of the domain get the same routing.",
+        spec="20", no_effect="every address is routed by itself; answers of the DNS are kept in memory")
 
 
 class Manualroute(Router):

@@ -43,11 +43,12 @@ from pyexim.routers.redirection import ListRules, RedirectionError, parse_redire
 class QueryprogramOptions(RouterOptions):
     """The options of its section."""
 
-    command: str | None = option(STRING, None, expanded=True)
-    command_group: str | None = option(STRING, None, expanded=True, style="gid")
-    command_user: str | None = option(STRING, None, expanded=True, style="uid")
-    current_directory: str | None = option(STRING, "/")
-    timeout: int = option(TIME, 3600)
+    command: str | None = option(STRING, None, expanded=True, doc="The command to run.", spec="21")
+    command_group: str | None = option(STRING, None, expanded=True, style="gid", doc="Group to run it with.",
+        spec="21")
+    command_user: str | None = option(STRING, None, expanded=True, style="uid", doc="User to run it as.", spec="21")
+    current_directory: str | None = option(STRING, "/", doc="Directory to run it in.", spec="21")
+    timeout: int = option(TIME, 3600, doc="How long it may take.", spec="21")
 
 
 _field = re.compile(r'([A-Za-z]+)=(?:"((?:[^"\\\\]|\\\\.)*)"|(\S*))', re.ASCII).match

@@ -36,61 +36,84 @@ from pyexim.routers.redirection import (
     parse_redirection,
 )
 
+FILTERS = "filter files are not there yet"
+
 
 @options
 class RedirectOptions(RouterOptions):
     """The options of its section."""
 
-    allow_defer: bool = option(BOOL, False)
-    allow_fail: bool = option(BOOL, False)
-    allow_filter: bool = option(BOOL, False)
-    allow_freeze: bool = option(BOOL, False)
-    check_ancestor: bool = option(BOOL, False)
-    check_group: bool = option(BOOL, None)
-    check_owner: bool = option(BOOL, None)
-    data: str | None = option(STRING, None, expanded=True)
-    directory_transport: str | None = option(STRING, None, expanded=True)
-    file: str | None = option(STRING, None, expanded=True)
-    file_transport: str | None = option(STRING, None, expanded=True)
-    filter_prepend_home: bool = option(BOOL, True)
-    forbid_blackhole: bool = option(BOOL, False)
-    forbid_exim_filter: bool = option(BOOL, False)
-    forbid_file: bool = option(BOOL, False)
-    forbid_filter_dlfunc: bool = option(BOOL, False)
-    forbid_filter_existstest: bool = option(BOOL, False)
-    forbid_filter_logwrite: bool = option(BOOL, False)
-    forbid_filter_lookup: bool = option(BOOL, False)
-    forbid_filter_perl: bool = option(BOOL, False)
-    forbid_filter_readfile: bool = option(BOOL, False)
-    forbid_filter_readsocket: bool = option(BOOL, False)
-    forbid_filter_reply: bool = option(BOOL, False)
-    forbid_filter_run: bool = option(BOOL, False)
-    forbid_include: bool = option(BOOL, False)
-    forbid_pipe: bool = option(BOOL, False)
-    forbid_sieve_filter: bool = option(BOOL, False)
-    forbid_smtp_code: bool = option(BOOL, False)
-    hide_child_in_errmsg: bool = option(BOOL, False)
-    ignore_eacces: bool = option(BOOL, False)
-    ignore_enotdir: bool = option(BOOL, False)
-    include_directory: str | None = option(STRING, None)
-    modemask: int = option(OCTAL, 0o22)
-    one_time: bool = option(BOOL, False)
-    owners: str | None = option(STRING_LIST, None, style="uids")
-    owngroups: str | None = option(STRING_LIST, None, style="gids")
-    pipe_transport: str | None = option(STRING, None, expanded=True)
-    qualify_domain: str | None = option(STRING, None, expanded=True)
-    qualify_preserve_domain: bool = option(BOOL, False)
-    repeat_use: bool = option(BOOL, True)
-    reply_transport: str | None = option(STRING, None, expanded=True)
-    rewrite: bool = option(BOOL, True)
-    sieve_enotify_mailto_owner: str | None = option(STRING, None, expanded=True)
-    sieve_inbox: str | None = option(STRING, "inbox", expanded=True)
-    sieve_subaddress: str | None = option(STRING, None, expanded=True)
-    sieve_useraddress: str | None = option(STRING, None, expanded=True)
-    sieve_vacation_directory: str | None = option(STRING, None, expanded=True)
-    skip_syntax_errors: bool = option(BOOL, False)
-    syntax_errors_text: str | None = option(STRING, None, expanded=True)
-    syntax_errors_to: str | None = option(STRING, None)
+    allow_defer: bool = option(BOOL, False, doc="Permit :defer:.", spec="22")
+    allow_fail: bool = option(BOOL, False, doc="Permit :fail:.", spec="22")
+    allow_filter: bool = option(BOOL, False, doc="Permit filter files.", spec="22")
+    allow_freeze: bool = option(BOOL, False, doc="Permit the command freeze in filter files.", spec="22",
+        no_effect=FILTERS)
+    check_ancestor: bool = option(BOOL, False,
+        doc="A generated address that is an ancestor's is replaced by the current one.", spec="22")
+    check_group: bool = option(BOOL, None, doc="The group of the file is checked.", spec="22")
+    check_owner: bool = option(BOOL, None, doc="The owner of the file is checked.", spec="22")
+    data: str | None = option(STRING, None, expanded=True, doc="The redirection list.", spec="22")
+    directory_transport: str | None = option(STRING, None, expanded=True,
+        doc="Transport for names that end in a slash.", spec="22")
+    file: str | None = option(STRING, None, expanded=True, doc="Name of a file with the redirection list.", spec="22")
+    file_transport: str | None = option(STRING, None, expanded=True, doc="Transport for file names.", spec="22")
+    filter_prepend_home: bool = option(BOOL, True, doc="Relative names in a filter's save are below $home.",
+        spec="22", no_effect=FILTERS)
+    forbid_blackhole: bool = option(BOOL, False, doc="Refuse :blackhole:.", spec="22")
+    forbid_exim_filter: bool = option(BOOL, False, doc="Refuse Exim filters.", spec="22")
+    forbid_file: bool = option(BOOL, False, doc="Refuse file names.", spec="22")
+    forbid_filter_dlfunc: bool = option(BOOL, False, doc="Refuse ${dlfunc in filters.", spec="22", no_effect=FILTERS)
+    forbid_filter_existstest: bool = option(BOOL, False, doc="Refuse tests of files in filters.", spec="22",
+        no_effect=FILTERS)
+    forbid_filter_logwrite: bool = option(BOOL, False, doc="Refuse logging in filters.", spec="22", no_effect=FILTERS)
+    forbid_filter_lookup: bool = option(BOOL, False, doc="Refuse lookups in filters.", spec="22", no_effect=FILTERS)
+    forbid_filter_perl: bool = option(BOOL, False, doc="Refuse ${perl in filters.", spec="22", no_effect=FILTERS)
+    forbid_filter_readfile: bool = option(BOOL, False, doc="Refuse ${readfile in filters.", spec="22",
+        no_effect=FILTERS)
+    forbid_filter_readsocket: bool = option(BOOL, False, doc="Refuse ${readsocket in filters.", spec="22",
+        no_effect=FILTERS)
+    forbid_filter_reply: bool = option(BOOL, False, doc="Refuse automatic replies.", spec="22")
+    forbid_filter_run: bool = option(BOOL, False, doc="Refuse ${run in filters.", spec="22", no_effect=FILTERS)
+    forbid_include: bool = option(BOOL, False, doc="Refuse :include:.", spec="22")
+    forbid_pipe: bool = option(BOOL, False, doc="Refuse pipe commands.", spec="22")
+    forbid_sieve_filter: bool = option(BOOL, False, doc="Refuse Sieve filters.", spec="22")
+    forbid_smtp_code: bool = option(BOOL, False, doc="Ignore SMTP codes in the texts of :fail: and :defer:.",
+        spec="22")
+    hide_child_in_errmsg: bool = option(BOOL, False, doc="Bounces do not show generated addresses.", spec="22")
+    ignore_eacces: bool = option(BOOL, False, doc="A file that may not be opened counts as absent.", spec="22")
+    ignore_enotdir: bool = option(BOOL, False, doc="A file below something that is no directory counts as absent.",
+        spec="22")
+    include_directory: str | None = option(STRING, None, doc="Included files must be below this directory.",
+        spec="22")
+    modemask: int = option(OCTAL, 0o22, doc="Mode bits that the file must not have.", spec="22")
+    one_time: bool = option(BOOL, False, doc="Generated addresses that fail at first become recipients of their own.",
+        spec="22")
+    owners: str | None = option(STRING_LIST, None, style="uids", doc="Users that may own the file.", spec="22")
+    owngroups: str | None = option(STRING_LIST, None, style="gids", doc="Groups that may own the file.", spec="22")
+    pipe_transport: str | None = option(STRING, None, expanded=True, doc="Transport for pipe commands.", spec="22")
+    qualify_domain: str | None = option(STRING, None, expanded=True,
+        doc="Domain for generated addresses without one.", spec="22")
+    qualify_preserve_domain: bool = option(BOOL, False,
+        doc="Generated addresses without a domain get that of their parent.", spec="22")
+    repeat_use: bool = option(BOOL, True,
+        doc="Whether the router runs for an address with an ancestor that it has handled.", spec="22")
+    reply_transport: str | None = option(STRING, None, expanded=True, doc="Transport for automatic replies.",
+        spec="22", no_effect=FILTERS)
+    rewrite: bool = option(BOOL, True, doc="Generated addresses are rewritten by the general rules.", spec="22")
+    sieve_enotify_mailto_owner: str | None = option(STRING, None, expanded=True,
+        doc="The address that Sieve notifications come from.", spec="22", no_effect=FILTERS)
+    sieve_inbox: str | None = option(STRING, "inbox", expanded=True, doc="The folder that keep means.", spec="22",
+        no_effect=FILTERS)
+    sieve_subaddress: str | None = option(STRING, None, expanded=True, doc="The :subaddress part for Sieve.",
+        spec="22", no_effect=FILTERS)
+    sieve_useraddress: str | None = option(STRING, None, expanded=True, doc="The :user part for Sieve.", spec="22",
+        no_effect=FILTERS)
+    sieve_vacation_directory: str | None = option(STRING, None, expanded=True,
+        doc="Where Sieve's vacation keeps its records.", spec="22", no_effect=FILTERS)
+    skip_syntax_errors: bool = option(BOOL, False, doc="Malformed items are skipped and logged.", spec="22")
+    syntax_errors_text: str | None = option(STRING, None, expanded=True,
+        doc="Text at the head of the report about skipped items.", spec="22")
+    syntax_errors_to: str | None = option(STRING, None, doc="Where a report about skipped items goes.", spec="22")
 
 
 class Redirect(Router):
