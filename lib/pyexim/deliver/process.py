@@ -345,6 +345,10 @@ class _Delivery:
 
     def _take(self, batch: list[Address], results: list[Result], path: str) -> None:
         """Record the results of one run of a transport."""
+        for result in results:
+            if result.log_output:
+                self.services.log.main(f"<{result.address.address}>: {batch[0].transport.name} transport output: "
+                                       f"{printable(result.log_output)}", message_id=self.message.message_id)
         good = [r for r in results if r.status == OK and not r.return_output]
         shadow = ""
         if good and batch[0].transport.driver.is_local and batch[0].transport.options.shadow_transport:

@@ -51,6 +51,8 @@ class Result:
     output: str | None = None
     """Output of a pipe that is to be returned or logged."""
     return_output: bool = False
+    log_output: str = ""
+    """First line of the output, to be logged as "<address>: NAME transport output: ..."."""
     file_name: str | None = None
     seconds: float = 0.0
     retries: list[Any] = field(default_factory=list)

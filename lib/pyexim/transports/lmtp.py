@@ -1,9 +1,30 @@
-"""The lmtp transport."""
+"""The lmtp transport: LMTP over a Unix socket, or over the standard input and output of a command.
+
+LMTP over TCP/IP is the smtp transport's ``protocol = lmtp``; the protocol is the same core.
+
+Spec: chapter "The lmtp transport"; RFC 2033.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
+
+from pyexim.base.errors import ConfigError, ExpansionError
+from pyexim.base.taint import is_tainted
 from pyexim.config.option import BOOL, INT, STRING, TIME, option, options
+from pyexim.expand.engine import expand
+from pyexim.model.address import Address
+from pyexim.model.host import Host
+from pyexim.net.channel import Channel
+from pyexim.net.connect import connect_unix
+from pyexim.smtp.client import SmtpClient
+from pyexim.transports import write
+from pyexim.transports.base import DEFER, FAIL, OK, Result, Transport, TransportRun
+from pyexim.transports.command import CommandError, Running, make_arguments, start
 from pyexim.transports.options import TransportOptions
+from pyexim.transports.smtp_errors import Failure
+from pyexim.transports.smtp_session import Limits, Sent, Session, make_envelope
 
 
 @options
@@ -16,3 +37,99 @@ class LmtpOptions(TransportOptions):
     ignore_quota: bool = option(BOOL, False)
     socket: str | None = option(STRING, None, expanded=True)
     timeout: int = option(TIME, 300)
+
+
+class Lmtp(Transport):
+    """Deliver by LMTP to something on this host."""
+
+    Options = LmtpOptions
+    options: LmtpOptions
+
+    def check(self) -> None:
+        o = self.options
+        if (o.command is None) == (o.socket is None):
+            what = "must set one of" if o.command is None else "cannot set both of"
+            raise ConfigError(f"{what} socket and command for the {self.name} transport", self.instance.place)
+        if o.timeout <= 0:
+            raise ConfigError(f"{self.name} transport: timeout value is zero",
+                              self.instance.set_places.get("timeout", self.instance.place), "timeout")
+
+    def deliver(self, batch: list[Address], run: TransportRun) -> list[Result]:
+        running: Running | None = None
+        try:
+            copy = write.prepare(batch, run, self.options)
+            if self.options.socket is not None:
+                channel = self._connect(run)
+            else:
+                running = self._start(batch, run)
+                channel = Channel(read_fd=running.stdout, write_fd=running.stdin)
+        except CommandError as e:
+            return [Result(a, FAIL if e.permanent else DEFER, e.text) for a in batch]
+        except write.WriteError as e:
+            return [Result(a, DEFER, e.text, e.errno) for a in batch]
+        try:
+            return self._converse(channel, batch, run, copy)
+        finally:
+            channel.close()
+            if running is not None:
+                running.kill()
+                running.wait()
+
+    def _connect(self, run: TransportRun) -> Channel:
+        source = self.options.socket or ""
+        try:
+            path = expand(source, run.scope)
+        except ExpansionError as e:
+            raise CommandError(f'Expansion of "{source}" (socket setting for {self.name} transport) failed: '
+                               f"{e.text}") from None
+        if is_tainted(path):
+            raise CommandError(f"Tainted '{path}' (socket for {self.name} transport) not permitted")
+        try:
+            return Channel(connect_unix(path, self.options.timeout))
+        except OSError as e:
+            raise write.WriteError(f"Failed to connect to socket {path} for {self.name} transport: {e.strerror}",
+                                   e.errno or errno.EIO) from None
+
+    def _start(self, batch: list[Address], run: TransportRun) -> Running:
+        argv = make_arguments(self.options.command or "", run.scope, batch, expanded=True,
+                              what=f"{self.name} transport")
+        try:
+            return start(argv, dict(os.environ), core=False, stderr_too=False)
+        except OSError as e:
+            raise write.WriteError(f"Failed to create child process for {self.name} transport: {e.strerror}",
+                                   e.errno or errno.EAGAIN) from None
+
+    def _converse(self, channel: Channel, batch: list[Address], run: TransportRun, copy: write.Copy) -> list[Result]:
+        o, services = self.options, run.scope.services
+        limit = o.timeout
+        session = Session(channel, Host("localhost", None), Limits(limit, limit, limit), SmtpClient(lmtp=True))
+        failure = session.start(services.primary_hostname)
+        if failure is not None:
+            return [self._failed(a, failure) for a in batch]
+        affixes = o.rcpt_include_affixes
+        envelope = make_envelope(
+            batch, [write.envelope_recipient(a, affixes=affixes) for a in batch], run.return_path, run.message,
+            session.client, size_addition=-1, chunking=False, prdr=False, ignore_quota=o.ignore_quota,
+            authenticated=None)
+        sent = session.send(envelope, copy)
+        for number, told in sent.told.items():
+            if told.status == "ok":
+                run.delivered(batch[number])
+        results = [self._result(i, a, sent) for i, a in enumerate(batch)]
+        session.quit()
+        return results
+
+    def _result(self, number: int, address: Address, sent: Sent) -> Result:
+        told = sent.told.get(number)
+        if told is None:
+            return self._failed(address, sent.failure)
+        status = {"ok": OK, "fail": FAIL, "defer": DEFER}[told.status]
+        return Result(address, status, told.text, told.errno, told.more_errno, confirmation=told.confirmation,
+                      size=sent.size)
+
+    def _failed(self, address: Address, failure: Failure | None) -> Result:
+        if failure is None:
+            return Result(address, DEFER, "the LMTP server gave no answer for this recipient")
+        text = failure.text.replace("SMTP error from remote mail server", "LMTP error from mailer") \
+            .replace("SMTP timeout", "LMTP timeout")
+        return Result(address, FAIL if failure.permanent else DEFER, text, failure.errno, failure.more_errno)
