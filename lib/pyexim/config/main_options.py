@@ -235,7 +235,8 @@ class MainOptions:
     extract_addresses_remove_arguments: bool = option(BOOL, True,
         doc="With -t, take addresses on the command line off the recipients.")
     finduser_retries: int = option(INT, 0,
-        doc="How often a failing look-up of a user is repeated.")
+        doc="How often a failing look-up of a user is repeated.",
+        no_effect="a look-up of a user that fails is not repeated")
     freeze_tell: str | None = option(STRING_LIST, None,
         doc="Who is told when a message is frozen.")
     gecos_name: str | None = option(STRING, None, expanded=True,
@@ -293,25 +294,35 @@ class MainOptions:
     keep_environment: str | None = option(STRING_LIST, None,
         doc="Variables of the environment that are kept.")
     keep_malformed: int = option(TIME, 345600,
-        doc="How long a message with broken spool files is kept.")
+        doc="How long a message with broken spool files is kept.",
+        no_effect="messages with broken spool files are kept")
     ldap_ca_cert_dir: str | None = option(STRING, None,
-        doc="Directory of certificates for TLS to LDAP servers.")
+        doc="Directory of certificates for TLS to LDAP servers.",
+        no_effect="LDAP lookups are not there yet")
     ldap_ca_cert_file: str | None = option(STRING, None,
-        doc="File of certificates for TLS to LDAP servers.")
+        doc="File of certificates for TLS to LDAP servers.",
+        no_effect="LDAP lookups are not there yet")
     ldap_cert_file: str | None = option(STRING, None,
-        doc="Client certificate for LDAP servers.")
+        doc="Client certificate for LDAP servers.",
+        no_effect="LDAP lookups are not there yet")
     ldap_cert_key: str | None = option(STRING, None,
-        doc="Key of that certificate.")
+        doc="Key of that certificate.",
+        no_effect="LDAP lookups are not there yet")
     ldap_cipher_suite: str | None = option(STRING, None,
-        doc="Cipher suites for TLS to LDAP servers.")
+        doc="Cipher suites for TLS to LDAP servers.",
+        no_effect="LDAP lookups are not there yet")
     ldap_default_servers: str | None = option(STRING_LIST, None,
-        doc="LDAP servers for queries that name none.")
+        doc="LDAP servers for queries that name none.",
+        no_effect="LDAP lookups are not there yet")
     ldap_require_cert: str | None = option(STRING, None,
-        doc="What is demanded of an LDAP server's certificate.")
+        doc="What is demanded of an LDAP server's certificate.",
+        no_effect="LDAP lookups are not there yet")
     ldap_start_tls: bool = option(BOOL, False,
-        doc="Use STARTTLS with LDAP servers.")
+        doc="Use STARTTLS with LDAP servers.",
+        no_effect="LDAP lookups are not there yet")
     ldap_version: int = option(INT, -1,
-        doc="LDAP protocol version; -1 for the best.")
+        doc="LDAP protocol version; -1 for the best.",
+        no_effect="LDAP lookups are not there yet")
     limits_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
         doc="Clients that are told LIMITS.",
         no_effect="the extension is not there yet")
@@ -336,7 +347,8 @@ class MainOptions:
     log_file_path: str | None = option(STRING_LIST, None, expanded=True,
         doc="Where the logs are, and whether syslog is used.")
     log_ports: str | None = option(INT_LIST, "*",
-        doc="Ports whose numbers are logged.")
+        doc="Ports whose numbers are logged.",
+        no_effect="port numbers are logged as log_selector says")
     log_selector: str | None = option(STRING, None,
         doc="What is logged beyond or below the defaults.")
     log_timezone: bool = option(BOOL, False,
@@ -344,7 +356,8 @@ class MainOptions:
     lookup_open_max: int = option(INT, 25,
         doc="How many files of single-key lookups are kept open.")
     max_username_length: int = option(INT, 0,
-        doc="Length to which user names are cut; 0 for no limit.")
+        doc="Length to which user names are cut; 0 for no limit.",
+        no_effect="user names are not cut")
     message_body_newlines: bool = option(BOOL, False,
         doc="Keep newlines in $message_body.")
     message_body_visible: int = option(INT, 500, style="K",
@@ -360,15 +373,18 @@ class MainOptions:
     message_size_limit: str | None = option(STRING, "50M", expanded=True,
         doc="Largest message that is accepted; 0 for no limit.")
     move_frozen_messages: bool = option(BOOL, False,
-        doc="Move frozen messages out of the queue's directories.")
+        doc="Move frozen messages out of the queue's directories.",
+        no_effect="frozen messages stay where they are")
     mua_wrapper: bool = option(BOOL, False,
         doc="Work as a client that delivers at once or fails.")
     mysql_servers: str | None = option(STRING_LIST, None,
-        doc="Servers for MySQL lookups.")
+        doc="Servers for MySQL lookups.",
+        no_effect="lookups in this database are not there yet")
     never_users: str | None = option(STRING_LIST, None, expanded=True, style="uids",
         doc="Users under which no delivery is ever run.")
     notifier_socket: str | None = option(STRING, "$spool_directory/exim_daemon_notify",
-        doc="The socket on which the daemon takes notices.")
+        doc="The socket on which the daemon takes notices.",
+        no_effect="the daemon has no such socket; its command socket is elsewhere")
     openssl_options: str | None = option(STRING_LIST, "+no_sslv2 +no_sslv3 +single_dh_use +no_ticket +no_renegotiation",
         doc="Options of OpenSSL to set or clear.",
         no_effect="TLS is not there yet on the server's side")
@@ -390,7 +406,8 @@ class MainOptions:
         doc="Run Perl in taint mode.",
         no_effect="there is no embedded Perl")
     pgsql_servers: str | None = option(STRING_LIST, None,
-        doc="Servers for PostgreSQL lookups.")
+        doc="Servers for PostgreSQL lookups.",
+        no_effect="lookups in this database are not there yet")
     pid_file_path: str | None = option(STRING, None, expanded=True,
         doc="Where the daemon writes its process id.")
     pipelining_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
@@ -420,7 +437,8 @@ class MainOptions:
     queue_domains: str | None = option(DOMAIN_LIST, None, expanded=True,
         doc="Domains that are only delivered to in queue runs.")
     queue_fast_ramp: bool = option(BOOL, True,
-        doc="Start deliveries of a two-phase queue run while the first phase goes on.")
+        doc="Start deliveries of a two-phase queue run while the first phase goes on.",
+        no_effect="a two-phase queue run finishes its first phase before deliveries start")
     queue_list_requires_admin: bool = option(BOOL, True,
         doc="Restrict -bp to admin users.")
     queue_only: bool = option(BOOL, False,
@@ -479,7 +497,8 @@ class MainOptions:
     sender_unqualified_hosts: str | None = option(HOST_LIST, None, expanded=True,
         doc="Clients that may give senders without domain.")
     slow_lookup_log: int = option(INT, 0,
-        doc="Log lookups slower than this many milliseconds; 0 for none.")
+        doc="Log lookups slower than this many milliseconds; 0 for none.",
+        no_effect="the time that lookups take is not logged yet")
     smtp_accept_keepalive: bool = option(BOOL, True,
         doc="Set keep-alive on incoming connections.")
     smtp_accept_max: int = option(INT, 20,
@@ -501,7 +520,8 @@ class MainOptions:
     smtp_active_hostname: str | None = option(STRING, None, expanded=True,
         doc="The name this host gives itself in SMTP.")
     smtp_backlog_monitor: int = option(INT, 0,
-        doc="Length of the connection backlog that is logged.")
+        doc="Length of the connection backlog that is logged.",
+        no_effect="the backlog of the kernel is not looked at")
     smtp_banner: str | None = option(
         STRING, "$smtp_active_hostname ESMTP Exim $version_number $tod_full", expanded=True,
         doc="The greeting.")
@@ -522,11 +542,14 @@ class MainOptions:
     smtp_max_unknown_commands: int = option(INT, 3,
         doc="Most unknown commands of a session.")
     smtp_ratelimit_hosts: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients that are slowed down by the next two.")
+        doc="Clients that are slowed down by the next two.",
+        no_effect="the condition ratelimit of ACLs does this")
     smtp_ratelimit_mail: str | None = option(STRING, None,
-        doc="How MAIL commands are slowed down.")
+        doc="How MAIL commands are slowed down.",
+        no_effect="the condition ratelimit of ACLs does this")
     smtp_ratelimit_rcpt: str | None = option(STRING, None,
-        doc="How RCPT commands are slowed down.")
+        doc="How RCPT commands are slowed down.",
+        no_effect="the condition ratelimit of ACLs does this")
     smtp_receive_timeout: int | str = option(TIME, 300, expanded=True,
         doc="How long a client may stay silent.")
     smtp_reserve_hosts: str | None = option(HOST_LIST, None, expanded=True,
@@ -573,17 +596,23 @@ class MainOptions:
     system_filter: str | None = option(STRING, None, expanded=True,
         doc="The filter file applied to every message.")
     system_filter_directory_transport: str | None = option(STRING, None, expanded=True,
-        doc="The transport for directories that the system filter saves to.")
+        doc="The transport for directories that the system filter saves to.",
+        no_effect="system filters are not there yet")
     system_filter_file_transport: str | None = option(STRING, None, expanded=True,
-        doc="The transport for files that the system filter saves to.")
+        doc="The transport for files that the system filter saves to.",
+        no_effect="system filters are not there yet")
     system_filter_group: str | None = option(STRING, None, style="gid",
-        doc="The group under which the system filter runs.")
+        doc="The group under which the system filter runs.",
+        no_effect="system filters are not there yet")
     system_filter_pipe_transport: str | None = option(STRING, None, expanded=True,
-        doc="The transport for pipes of the system filter.")
+        doc="The transport for pipes of the system filter.",
+        no_effect="system filters are not there yet")
     system_filter_reply_transport: str | None = option(STRING, None, expanded=True,
-        doc="The transport for replies of the system filter.")
+        doc="The transport for replies of the system filter.",
+        no_effect="system filters are not there yet")
     system_filter_user: str | None = option(STRING, None, style="uid",
-        doc="The user under which the system filter runs.")
+        doc="The user under which the system filter runs.",
+        no_effect="system filters are not there yet")
     tcp_nodelay: bool = option(BOOL, True,
         doc="Send small packets at once on listening sockets.")
     timeout_frozen_after: int = option(TIME, 0,
