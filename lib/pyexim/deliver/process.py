@@ -14,6 +14,7 @@ import os
 import traceback
 
 from pyexim.base.errors import ExpansionError, SpoolError
+from pyexim.base.octets import printable
 from pyexim.deliver import bounce, local, plan, remote, warn
 from pyexim.deliver.api import Attempt, DeliverRun
 from pyexim.deliver.frozen import FrozenSettings, decide
