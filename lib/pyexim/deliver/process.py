@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import traceback
 
 from pyexim.base.errors import ExpansionError, SpoolError
@@ -120,8 +121,7 @@ class _Delivery:
             self.header_changed = True
             self.cancelled = decision.cancel
         if run.give_up:
-            who = run.facts.get("caller_login") or "administrator"
-            record.main(f"cancelled by {who}")
+            record.main(f"cancelled by {run.facts.get('caller_login') or _login(self.services.caller_uid)}")
             self.cancelled = True
         if self.main.system_filter is not None and not self.cancelled:
             text = "system_filter is set, but system filters are not supported yet: delivery deferred"
@@ -493,6 +493,14 @@ class _Delivery:
                     return Attempt(status, found, (transport.name, host.name))
                 break
         return Attempt(status)
+
+
+def _login(uid: int) -> str:
+    """Return the login name of whoever called the command."""
+    try:
+        return pwd.getpwuid(uid if uid >= 0 else os.getuid()).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def _local_key(address: Address) -> str:

@@ -64,10 +64,18 @@ class _Worker:
             record = self._next(poll)
             if record is None or record["type"] == "stop":
                 return 0
-            if record["type"] == "deliver":
-                self._deliver(record)
-        fdpass.send(self.control, {"type": "leaving"})
+            if record["type"] == "deliver" and not self._deliver(record):
+                return 0
+        self._tell({"type": "leaving"})
         return 0
+
+    def _tell(self, record: fdpass.Record) -> bool:
+        """Send the manager a record; False when it is gone."""
+        try:
+            fdpass.send(self.control, record)
+        except OSError:
+            return False
+        return True
 
     def _next(self, poll: select.poll) -> fdpass.Record | None:
         """Wait for a record; meanwhile part with idle connections."""
@@ -84,7 +92,8 @@ class _Worker:
             return None
         return got[0] if got is not None else None
 
-    def _deliver(self, record: fdpass.Record) -> None:
+    def _deliver(self, record: fdpass.Record) -> bool:
+        """Make the attempt that a record asks for, and report it; False when there is nobody to report to."""
         message_id, queue = str(record["id"]), str(record.get("queue") or "")
         flags: dict[str, Any] = record.get("run") or {}
         run = self.run
@@ -106,7 +115,7 @@ class _Worker:
         answer: fdpass.Record = {"type": "done", "id": message_id, "status": attempt.status}
         if attempt.waiting:
             answer["waiting"] = attempt.waiting
-        fdpass.send(self.control, answer)
+        return self._tell(answer)
 
     def _spool(self, queue: str) -> SpoolSettings:
         settings = self.spools.get(queue)

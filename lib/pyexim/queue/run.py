@@ -136,6 +136,8 @@ class QueueRunner:
             if self.options.two_stage:
                 self._stage(selector, first=True)
             self._stage(selector, first=False)
+            while self.manager.busy():
+                self.manager.turn(1.0)  # bounces that were made on the way
             for name in remove_orphans(self.run.spool, self.clock.time()):
                 self.log.main(f"removed orphan file {name}")
         finally:
