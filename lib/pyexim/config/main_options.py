@@ -376,7 +376,8 @@ class MainOptions:
         doc="Move frozen messages out of the queue's directories.",
         no_effect="frozen messages stay where they are")
     mua_wrapper: bool = option(BOOL, False,
-        doc="Work as a client that delivers at once or fails.")
+        doc="Work as a client that delivers at once or fails.",
+        no_effect="working as a client that does not queue is not there yet")
     mysql_servers: str | None = option(STRING_LIST, None,
         doc="Servers for MySQL lookups.",
         no_effect="lookups in this database are not there yet")
