@@ -139,11 +139,10 @@ def write_logs(run: AclRun, text: str, targets: set[str] | frozenset[str]) -> No
     text = text.replace("\n", "\\n")
     message = run.scope.message
     message_id = message.message_id if message is not None else None
-    if "main" in targets:
-        log.main(text, message_id=message_id)
     if "reject" in targets:
-        # The reject log alone: the line is not to appear in the main log a second time.
-        log.reject(text, message_id=message_id, also_main=False)
+        log.reject(text, message_id=message_id, also_main="main" in targets)
+    elif "main" in targets:
+        log.main(text, message_id=message_id)
     if "panic" in targets:
         log.panic(text, message_id=message_id)
 
