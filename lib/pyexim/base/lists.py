@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from pyexim.base.octets import SPACE
-from pyexim.base.taint import Tainted
+from pyexim.base.taint import like
 
 _PUNCTUATION: Final = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _CONTROL: Final = frozenset([*map(chr, range(32)), "\x7f"])
@@ -43,7 +43,7 @@ def split_list(text: str, separator: str = ":") -> list[str]:
             items = [item.strip(SPACE) for item in rest.split(separator)]
         if not items[-1]:
             items.pop()
-    return [Tainted(item) for item in items] if type(text) is Tainted else items
+    return items if text.__class__ is str else [like(item, text) for item in items]
 
 
 def join_list(items: list[str], separator: str = ":") -> str:

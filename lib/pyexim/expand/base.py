@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from pyexim.base.taint import Tainted
+from pyexim.base.taint import combined, like
 from pyexim.expand.scope import Scope
 
 Evaluate = Callable[[Scope], str]
@@ -103,11 +103,11 @@ def join(parts: list[Part]) -> Part:
                 out.append(piece)
             else:
                 value = piece(scope)  # type: ignore[operator]
-                if value.__class__ is Tainted:
+                if value.__class__ is not str:
                     tainted = True
                 out.append(value)
         text = "".join(out)
-        return Tainted(text) if tainted else text
+        return combined(text, out) if tainted else text
 
     return sequence
 
@@ -118,7 +118,7 @@ def _pair(first: Part, second: Part) -> Evaluate:
 
         def text_then(scope: Scope) -> str:
             value = tail(scope)
-            return Tainted(head + value) if value.__class__ is Tainted else head + value
+            return head + value if value.__class__ is str else like(head + value, value)
 
         return text_then
     if isinstance(second, str):
@@ -126,7 +126,7 @@ def _pair(first: Part, second: Part) -> Evaluate:
 
         def then_text(scope: Scope) -> str:
             value = start(scope)
-            return Tainted(value + end) if value.__class__ is Tainted else value + end
+            return value + end if value.__class__ is str else like(value + end, value)
 
         return then_text
     one, two = first, second
@@ -134,8 +134,8 @@ def _pair(first: Part, second: Part) -> Evaluate:
     def both(scope: Scope) -> str:
         left = one(scope)
         right = two(scope)
-        if left.__class__ is Tainted or right.__class__ is Tainted:
-            return Tainted(left + right)
-        return left + right
+        if left.__class__ is str and right.__class__ is str:
+            return left + right
+        return combined(left + right, (left, right))
 
     return both

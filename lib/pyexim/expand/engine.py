@@ -6,7 +6,6 @@ from typing import Final, NoReturn
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import SPACE, is_digits, lower
-from pyexim.base.taint import Tainted
 from pyexim.expand.base import Part
 from pyexim.expand.parser import compile_source
 from pyexim.expand.scope import Scope
@@ -38,7 +37,7 @@ def expand(source: str, scope: Scope) -> str:
     Raises ExpansionError with Exim's text, ForcedFail for a "fail" in the string, ExpansionDefer
     where a lookup or the like could not answer.  A tainted ``source`` that contains ``$`` is refused.
     """
-    if source.__class__ is Tainted:
+    if source.__class__ is not str:
         if is_literal(source):
             return source
         refuse_tainted(source, scope)

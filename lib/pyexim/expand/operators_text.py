@@ -42,7 +42,7 @@ def quote(scope: Scope, text: str, argument: str | None, name: str) -> str:
         quoted = table.service("lookup_quote")(argument, text)
         if quoted is None:
             raise ExpansionError(f'unknown lookup type "{argument}"')
-        return like(quoted, text)
+        return str(quoted) if quoted.__class__ is str else quoted  # it keeps the taint, marked as quoted
     if _PLAIN.fullmatch(text):
         return text
     return like('"' + text.translate(_QUOTED) + '"', text)

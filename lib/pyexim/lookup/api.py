@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from pyexim.base.octets import SPACE
-from pyexim.base.taint import is_tainted, untaint
+from pyexim.base.taint import Quoted, is_tainted, like, untaint
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import Absent, Deferred, Found, Lookup, NotFound, Outcome
 from pyexim.lookup.table import DRIVERS, QUERY_STYLE, driver
@@ -43,6 +43,8 @@ class LookupResult:
     fixed: str = ""
     at_open: bool = False
     """A deferral because the file cannot be used (Exim words the complaint in another way then)."""
+    key: str = ""
+    """The key under which the data was found."""
 
 
 NOTHING: Final = LookupResult(False)
@@ -211,7 +213,7 @@ def find(type_spec: str, key_or_query: str, file: str | None, scope: Scope) -> L
         outcome = _found(lookup, handle, file, key, options, spec, store, scope)
         if not isinstance(outcome, NotFound):
             result = _result(outcome, key_or_query, spec)
-            return replace(result, wild=wild, fixed=fixed) if wild is not None else result
+            return replace(result, wild=wild, fixed=fixed, key=key)
     return NOTHING
 
 
@@ -285,7 +287,8 @@ def keys_to_try(key: str, spec: Spec) -> list[tuple[str, str | None, str]]:
 
 def _result(outcome: Outcome, key: str, spec: Spec) -> LookupResult:
     if isinstance(outcome, Found):
-        return LookupResult(True, untaint(key) if spec.return_key else untaint(outcome.value))
+        key = untaint(key)
+        return LookupResult(True, key if spec.return_key else untaint(outcome.value), key=key)
     if isinstance(outcome, Deferred):
         return _deferred(outcome.text)
     return NOTHING
@@ -300,4 +303,9 @@ def quote(lookup_type: str, text: str, option: str | None = None) -> str | None:
         lookup = driver(lookup_type)
     except Absent:
         return None
-    return lookup.quote(text, option) if lookup is not None else None
+    if lookup is None:
+        return None
+    quoted = lookup.quote(text, option)
+    if quoted is None or not is_tainted(text):
+        return quoted
+    return Quoted(quoted, lookup.quoter) if lookup.quoter else like(quoted, text)

@@ -12,6 +12,7 @@ import stat
 from dataclasses import dataclass
 from typing import Any
 
+from pyexim.base.taint import is_tainted
 from pyexim.expand.scope import Scope
 
 
@@ -77,12 +78,17 @@ class Lookup:
 
     # -- query-style types only
 
+    quoter = ""
+    """The name under which quoting operators of the type mark what they return; "" where they do nothing."""
+
     def file_of(self, query: str, options: dict[str, str], scope: Scope) -> str | Deferred:
         """Return the name of what the query is for, to keep its handle under."""
         return ""
 
     def unsafe(self, query: str, options: dict[str, str], scope: Scope) -> str:
-        """Return a complaint about a tainted query, or ""."""
+        """Return a complaint about a query with tainted parts that were not quoted for this type, or ""."""
+        if self.quoter and is_tainted(query) and getattr(query, "quoter", "") != self.quoter:
+            return f"tainted search query is not properly quoted: {query}"
         return ""
 
 

@@ -1,0 +1,92 @@
+"""dbm, dbmnz, dbmjz: keyed databases of the dbm family.
+
+Read are Berkeley DB hash and btree files (what exim_dbmbuild makes on most systems), and GDBM files where
+Python has its module.  As with Exim, "name.db" is tried where "name" is not there.  Spec: section
+"Single-key lookup types".
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyexim.base.lists import split_list
+from pyexim.expand.scope import Scope
+from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Identity, Lookup, Outcome, check_file, identity, unchanged
+from pyexim.lookup.berkeley import NotBerkeley, read
+
+_GDBM: Final = frozenset({0x13579ACD, 0x13579ACE, 0x13579ACF, 0x13579AD0, 0x13579AD1})
+
+
+@dataclass(slots=True)
+class DbmFile:
+    """A database that was read."""
+
+    path: str
+    identity: Identity
+    records: dict[bytes, bytes]
+
+
+class Dbm(Lookup):
+    """The key with a terminating zero."""
+
+    def key_of(self, key: str) -> bytes:
+        return key.encode("latin-1") + b"\0"
+
+    def open(self, name: str, scope: Scope) -> DbmFile | Deferred:
+        last = f"failed to open {name} as a DBM file: No such file or directory"
+        for path in (name, name + ".db"):
+            try:
+                with open(path.encode("latin-1"), "rb") as f:
+                    st = os.fstat(f.fileno())
+                    complaint = check_file(st, path, "dbm")
+                    if complaint:
+                        return Deferred(complaint)
+                    data = f.read()
+            except FileNotFoundError:
+                continue
+            except OSError as e:
+                return Deferred(f"failed to open {path} as a DBM file: {e.strerror}")
+            try:
+                if int.from_bytes(data[:4], "little") in _GDBM or int.from_bytes(data[:4], "big") in _GDBM:
+                    return DbmFile(path, identity(st), _read_gdbm(path))
+                return DbmFile(path, identity(st), read(data))
+            except NotBerkeley as e:
+                return Deferred(f"failed to open {path} as a DBM file: {e}")
+        return Deferred(last)
+
+    def current(self, handle: Any) -> bool:
+        return unchanged(handle.path, handle.identity)
+
+    def find(self, handle: Any, name: str, key: str, options: dict[str, str], scope: Scope) -> Outcome:
+        data = handle.records.get(self.key_of(key))
+        if data is None:
+            return NOT_FOUND
+        return Found(data.partition(b"\0")[0].decode("latin-1"))
+
+
+class Dbmnz(Dbm):
+    """The key without a terminating zero."""
+
+    def key_of(self, key: str) -> bytes:
+        return key.encode("latin-1")
+
+
+class Dbmjz(Dbm):
+    """The key is a list, its items joined with zeros."""
+
+    def key_of(self, key: str) -> bytes:
+        return "\0".join(split_list(key)).encode("latin-1")
+
+
+def _read_gdbm(path: str) -> dict[bytes, bytes]:
+    try:
+        from dbm import gnu  # only where such a file is met
+    except ImportError:
+        raise NotBerkeley("it is a GDBM file, and this Python has no module for those") from None
+    try:
+        with gnu.open(path.encode("latin-1"), "r") as db:  # type: ignore[arg-type, unused-ignore]
+            return {bytes(k): bytes(db[k]) for k in db.keys()}  # noqa: SIM118
+    except OSError as e:
+        raise NotBerkeley(str(e)) from None

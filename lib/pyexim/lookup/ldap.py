@@ -1,0 +1,247 @@
+"""ldap, ldapdn, ldapm: queries to LDAP servers; need the package ldap3.
+
+Spec: sections "More about LDAP" to "Format of data returned by LDAP".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+import ldap3  # type: ignore[import-not-found, import-untyped, unused-ignore]
+from ldap3.core.exceptions import LDAPException  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+from pyexim.base.lists import split_list
+from pyexim.base.octets import SPACE, is_digits, lower
+from pyexim.expand.scope import Scope
+from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Lookup, Outcome
+
+_SETTING: Final = re.compile(r'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|\S*)\s+', re.DOTALL | re.ASCII)
+_URL: Final = re.compile(r"(ldap[si]?)://([^/?]*)(?:/(.*))?\Z", re.DOTALL | re.ASCII | re.IGNORECASE)
+_SAFE: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!$'-._()*+")
+_DEREFERENCE: Final = {"never": "NEVER", "searching": "SEARCH", "finding": "FINDING_BASE", "always": "ALWAYS"}
+_SCOPES: Final = {"base": "BASE", "one": "LEVEL", "sub": "SUBTREE", "": "BASE"}
+_NUMBERS: Final = {"size": "size_limit", "time": "time_limit", "nettime": "net_time", "connect": "net_time"}
+
+
+@dataclass(slots=True)
+class Query:
+    """A query taken apart."""
+
+    scheme: str = "ldap"
+    server: str = ""
+    base: str = ""
+    attributes: list[str] = field(default_factory=list)
+    scope: str = "BASE"
+    filter: str = "(objectClass=*)"
+    user: str | None = None
+    password: str | None = None
+    servers: list[str] = field(default_factory=list)
+    dereference: str = "NEVER"
+    referrals: bool = True
+    size_limit: int = 0
+    time_limit: int = 0
+    net_time: int = 0
+
+
+def parse_query(text: str) -> Query | str:
+    """Take a query apart; Exim's complaint where it is wrong."""
+    q = Query()
+    rest = text.lstrip(SPACE)
+    while (m := _SETTING.match(rest)) is not None and not _URL.match(rest):
+        name, value = lower(m[1]), m[2]
+        if value.startswith('"'):
+            value = re.sub(r"\\(.)", r"\1", value[1:-1], flags=re.DOTALL)
+        wrong = _set(q, name, value, m[1])
+        if wrong:
+            return wrong
+        rest = rest[m.end():]
+    url = _URL.match(rest.rstrip(SPACE))
+    if url is None:
+        return f'LDAP URL does not start with "ldap://", "ldaps://", or "ldapi://" (it starts with "{rest[:16]}...")'
+    q.scheme, q.server = lower(url[1]), _unquoted(url[2])
+    parts = (url[3] or "").split("?")
+    parts += [""] * (5 - len(parts))
+    q.base = _unquoted(parts[0])
+    q.attributes = [_unquoted(a) for a in parts[1].split(",") if a]
+    if lower(parts[2]) not in _SCOPES:
+        return "ldap_url_parse: (error 5) parsing \"" + rest + '"'
+    q.scope = _SCOPES[lower(parts[2])]
+    q.filter = _unquoted(parts[3]) or q.filter
+    if not q.filter.startswith("("):
+        q.filter = f"({q.filter})"
+    return q
+
+
+def _set(q: Query, name: str, value: str, written: str) -> str:
+    if name == "user":
+        q.user = _unquoted(value)
+    elif name == "pass":
+        q.password = value
+    elif name == "servers":
+        q.servers = split_list(value)
+    elif name == "dereference" and value in _DEREFERENCE:
+        q.dereference = _DEREFERENCE[value]
+    elif name == "referrals" and value in ("follow", "nofollow"):
+        q.referrals = value == "follow"
+    elif name in _NUMBERS and is_digits(value):
+        setattr(q, _NUMBERS[name], int(value))
+    elif name in ("dereference", "referrals", *_NUMBERS):
+        return f'bad value "{value}" for "{written}" in LDAP query'
+    else:
+        return f"unknown parameter \"{written}\" precedes LDAP URL"
+    return ""
+
+
+def _unquoted(text: str) -> str:
+    return unquote_to_bytes(text.encode("latin-1")).decode("latin-1")
+
+
+class Ldap(Lookup):
+    """One entry's attributes."""
+
+    query_style = True
+    quoter = "ldap"
+    keeps_results = True
+    several = False
+    names_only = False
+
+    def __init__(self) -> None:
+        self._connections: dict[tuple[Any, ...], Any] = {}
+
+    def find(self, handle: Any, name: str, key: str, options: dict[str, str], scope: Scope) -> Outcome:
+        q = parse_query(key)
+        if isinstance(q, str):
+            return Deferred(q)
+        main = scope.config.main
+        servers = [q.server] if q.server else q.servers or split_list(main.ldap_default_servers or "") or [""]
+        trouble = "no LDAP server"
+        for server in servers:
+            if q.scheme == "ldapi" and server and not server.startswith("/"):
+                trouble = f"ldapi requires an absolute path (\"{server}\" given)"
+                continue
+            try:
+                entries = self._ask(server, q, main)
+            except (LDAPException, OSError) as e:
+                trouble = f"failed to bind the LDAP connection to server {server or 'localhost'}: {e}"
+                self._connections.clear()
+                continue
+            return entries if isinstance(entries, Deferred) else self._answer(entries, q)
+        return Deferred(trouble)
+
+    def _ask(self, server: str, q: Query, main: Any) -> list[tuple[str, dict[str, list[bytes]]]] | Deferred:
+        connection = self._connection(server, q, main)
+        connection.search(_text(q.base), _text(q.filter), search_scope=q.scope,
+                          dereference_aliases=q.dereference, attributes=q.attributes or ["*"],
+                          size_limit=0 if not q.size_limit else q.size_limit, time_limit=q.time_limit)
+        code = connection.result["result"]
+        if code not in (0, 4, 32):  # success, size limit exceeded, no such object
+            return Deferred(f"ldap_search failed: {code}, {connection.result['description']}")
+        return [(e["dn"], e["raw_attributes"]) for e in connection.response or () if e.get("type") == "searchResEntry"]
+
+    def _connection(self, server: str, q: Query, main: Any) -> Any:
+        index = server, q.scheme, q.user, q.password
+        connection = self._connections.get(index)
+        if connection is not None and not connection.closed:
+            return connection
+        host, _, port = server.rpartition(":") if server.count(":") == 1 else (server, "", "")
+        tls = q.scheme == "ldaps" and not server.startswith("/")
+        target = ldap3.Server(f"ldapi://{server}" if server.startswith("/") else host or "localhost",
+                              port=int(port) if is_digits(port) else 636 if tls else 389, use_ssl=tls,
+                              tls=_tls(main) if tls or main.ldap_start_tls else None, get_info=ldap3.NONE,
+                              connect_timeout=q.net_time or None)
+        connection = ldap3.Connection(target, _text(q.user) if q.user else None, _text(q.password or "") or None,
+                                      version=main.ldap_version if main.ldap_version > 0 else 3,
+                                      auto_referrals=q.referrals, receive_timeout=q.net_time or None,
+                                      raise_exceptions=False)
+        connection.open()
+        if main.ldap_start_tls and not tls and not server.startswith("/"):
+            connection.start_tls()
+        if not connection.bind():
+            raise LDAPException(connection.result["description"])
+        self._connections[index] = connection
+        return connection
+
+    def _answer(self, entries: list[tuple[str, dict[str, list[bytes]]]], q: Query) -> Outcome:
+        if not entries:
+            return NOT_FOUND
+        if len(entries) > 1 and not self.several:
+            return Deferred("LDAP search: more than one entry was returned (filter not specific enough?)")
+        if self.names_only:
+            return Found(entries[0][0].encode("utf-8").decode("latin-1"))
+        single = len(q.attributes) == 1
+        lines = [entry_text(attributes, single) for _, attributes in entries if attributes]
+        return Found("\n".join(lines)) if any(attributes for _, attributes in entries) else NOT_FOUND
+
+    def quote(self, text: str, option: str | None) -> str | None:
+        if option == "dn":
+            return quote_dn(text)
+        return quote_filter(text) if option is None else None
+
+    def close(self, handle: Any) -> None:
+        for connection in self._connections.values():
+            connection.unbind()
+        self._connections.clear()
+
+
+class Ldapdn(Ldap):
+    """One entry's distinguished name."""
+
+    names_only = True
+
+
+class Ldapm(Ldap):
+    """The attributes of several entries."""
+
+    several = True
+
+
+def entry_text(attributes: dict[str, list[bytes]], single: bool) -> str:
+    """Return an entry: the values of a single attribute, or name="values" of each."""
+    parts = []
+    for name, values in attributes.items():
+        texts = [v.decode("latin-1").replace(",", ",,") for v in values]
+        if single:
+            parts += texts
+            continue
+        joined = ",".join(texts).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        parts.append(f'{name}="{joined}"')
+    return (",".join(parts)) if single else " ".join(parts)
+
+
+def _tls(main: Any) -> Any:
+    import ssl  # only where a server wants it
+
+    required = {"hard": ssl.CERT_REQUIRED, "demand": ssl.CERT_REQUIRED, "try": ssl.CERT_OPTIONAL,
+                "allow": ssl.CERT_NONE, "never": ssl.CERT_NONE}
+    return ldap3.Tls(validate=required.get(main.ldap_require_cert or "demand", ssl.CERT_REQUIRED),
+                     ca_certs_file=main.ldap_ca_cert_file, ca_certs_path=main.ldap_ca_cert_dir,
+                     local_certificate_file=main.ldap_cert_file, local_private_key_file=main.ldap_cert_key,
+                     ciphers=main.ldap_cipher_suite)
+
+
+def _text(octets: str) -> str:
+    """Return octets as the text that the package wants: LDAP's is UTF-8."""
+    return octets.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def _percent(text: str) -> str:
+    return "".join(c if c in _SAFE else f"%{ord(c):02X}" for c in text)
+
+
+def quote_filter(text: str) -> str:
+    """Return a text for use in a filter: RFC 2254 escapes, then those of URLs."""
+    return _percent("".join({"*": "\\2A", "(": "\\28", ")": "\\29", "\\": "\\5C"}.get(c, c) for c in text))
+
+
+def quote_dn(text: str) -> str:
+    """Return a text for use in a base DN: RFC 2253 escapes, then those of URLs."""
+    body = text.lstrip(" #")
+    head = text[:len(text) - len(body)]
+    core = body.rstrip(" ")
+    tail = body[len(core):]
+    out = "".join("\\" + c for c in head)
+    out += "".join("\\" + c if c in ',+"\\<>;' else c for c in core)
+    return _percent(out + "\\ " * len(tail))
