@@ -15,8 +15,7 @@ from pyexim.config.option import declared
 from pyexim.config.table import DRIVER_TABLES, GENERIC_OPTIONS, driver_names, driver_options, names_of, resolve
 from pyexim.log.selectors import SELECTORS
 
-PRESENT: Final = ("IPV6", "ICONV", "SRS", "NATIVE_SRS", "TRANSPORT_APPEND_MAILDIR", "TRANSPORT_APPEND_MAILSTORE",
-                  "TRANSPORT_APPEND_MBX")
+PRESENT: Final = ("IPV6", "ICONV", "SRS", "NATIVE_SRS", "TRANSPORT_APPEND_MAILDIR", "TRANSPORT_APPEND_MAILSTORE")
 """The _HAVE_ features that work in this version; whoever adds another feature adds its name."""
 
 DKIM_SIGN_HEADERS: Final = (
