@@ -63,7 +63,8 @@ def check_syntax(scope: Scope) -> str | None:
                 error = "unqualified address not permitted"
             if error is not None:
                 shown = item if len(item) <= MAX_SHOWN else item[:MAX_SHOWN] + "..."
-                return f'{error}: failing address in "{header.name}:" header is: {shown}'
+                text = f'{error}: failing address in "{header.name}:" header is: {shown}'
+                return text.replace("\n", "\\n")
     return None
 
 
