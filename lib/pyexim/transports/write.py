@@ -330,9 +330,10 @@ def envelope_recipient(address: Address, *, affixes: bool) -> str:
     if not (address.prefix or address.suffix):
         return address.address
     local, _, domain = address.address.rpartition("@")
-    if affixes:
-        if not local.startswith(address.prefix) or address.local_part == local:
-            local = address.prefix + address.local_part + address.suffix
-    else:
-        local = address.local_part
+    whole = address.prefix + address.local_part + address.suffix
+    if lower(local) != lower(whole):
+        local = whole
+    if not affixes:
+        # taken off the address as given: the router may see its local part in lower case
+        local = local[len(address.prefix):len(local) - len(address.suffix)]
     return f"{local}@{domain}"
