@@ -79,14 +79,18 @@ def restore_var(scope: Scope, name: str, saved: str | None) -> None:
 def join(parts: list[Part]) -> Part:
     """Return one part that yields the concatenation; taint of any of them taints the whole."""
     merged: list[Part] = []
+    run: list[str] = []
     for part in parts:
         if isinstance(part, str):
-            if not part:
-                continue
-            if merged and isinstance(merged[-1], str):
-                merged[-1] = merged[-1] + part
-                continue
+            run.append(part)
+            continue
+        if run:
+            merged.append("".join(run))
+            run = []
         merged.append(part)
+    if run:
+        merged.append("".join(run))
+    merged = [part for part in merged if part != ""]
     if not merged:
         return ""
     if len(merged) == 1:

@@ -22,6 +22,18 @@ _WEIGHTS: Final = (113, 109, 107, 103, 101, 97, 89, 83, 79, 73, 71, 67, 61, 59, 
                    19, 17, 13, 11, 7, 5, 3)
 
 
+def _turn(position: int) -> bytes:
+    """Return what each octet becomes at a position modulo 8."""
+    out = []
+    for c in range(256):
+        shift = (c + position) & 7
+        out.append((c << shift | c >> (8 - shift)) & 0xFF)
+    return bytes(out)
+
+
+_TURN: Final = tuple(_turn(k) for k in range(8))
+
+
 def text_hash(text: str, length: int, letters: int = 26) -> str:
     """Return a hash of ``length`` characters out of the first ``letters``; short texts are their own hash.
 
@@ -34,11 +46,13 @@ def text_hash(text: str, length: int, letters: int = 26) -> str:
     if length <= 0 or letters <= 0:
         return ""
     data = to_bytes(text)
-    head = list(data[:length])
-    for i in range(length, len(data)):
-        c = data[i]
-        shift = (c + i) & 7
-        head[i % length] ^= (c << shift | c >> (8 - shift)) & 0xFF
+    turned = bytearray(len(data))
+    for k in range(8):
+        turned[k::8] = data[k::8].translate(_TURN[k])
+    number = int.from_bytes(data[:length], "little")
+    for at in range(length, len(data), length):
+        number ^= int.from_bytes(turned[at:at + length], "little")
+    head = number.to_bytes(length, "little")
     return "".join(_CODES[c % letters] for c in head)
 
 

@@ -325,7 +325,7 @@ def _insertion(keyed: list[tuple[str, str]], word: str) -> list[tuple[str, str]]
              ">": conditions.number_greater, ">=": conditions.number_greater_equal}
     test = tests[word]
     out: list[tuple[str, str]] = []
-    for row in keyed[:2000]:
+    for row in keyed[:1000]:
         for i, other in enumerate(out):
             try:
                 before = test(None, row[0], other[0])  # type: ignore[arg-type]
@@ -336,4 +336,4 @@ def _insertion(keyed: list[tuple[str, str]], word: str) -> list[tuple[str, str]]
                 break
         else:
             out.append(row)
-    return out + keyed[2000:]
+    return out + keyed[1000:]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from pyexim.base.errors import ExpansionDefer, ExpansionError
 from pyexim.base.octets import SPACE, is_digits, lower
@@ -84,29 +84,46 @@ def _is_number(key: str) -> bool:
 
 
 def _parse_dynamic(parser: Parser, name: str, key: Part, second: Part) -> Part:
-    """The key is known only on evaluation, and with it how many strings belong to the data.
-
-    Both readings are prepared where the text allows both.
-    """
-    place = parser.pos
-    depth = parser.depth
+    """The key is known only on evaluation, and with it which string is which; each is read once."""
+    parts: list[Part] = []
+    places = []
+    fail = False
+    while True:
+        parser.space()
+        places.append(parser.pos)
+        if parser.accept("}"):
+            break
+        if len(parts) < 3 and parser.accept("{"):
+            parts.append(parser.nested())
+        elif parser.name() == "fail":
+            fail = True
+            parser.space()
+            if not parser.accept("}"):
+                raise parser.curly("did not close with '}'")
+            break
+        elif len(parts) == 3:
+            raise parser.curly("did not close with '}'")
+        else:
+            raise Fault('syntax error in "extract" item - "fail" expected')
     named: tuple[Part, Part] | Fault
-    try:
-        named = choose(name, parser.choice(name), value_part)
-    except Fault as fault:
-        named = fault
-    named_end = parser.pos
-    parser.pos, parser.depth = place, depth
     numbered: tuple[Part, Part, Part] | Fault
-    try:
-        third = parser.argument("missing '{' for arg 3 of extract")
-        numbered = (third, *choose(name, parser.choice(name), value_part))
-    except Fault as fault:
-        numbered = fault
-        parser.pos, parser.depth = named_end, depth
-        if isinstance(named, Fault):
-            raise named from None
+    named = _assign(parser, name, parts, fail, places)
+    if parts:
+        rest = _assign(parser, name, parts[1:], fail, places[1:])
+        numbered = rest if isinstance(rest, Fault) else (parts[0], *rest)
+    else:
+        numbered = Fault("missing '{' for arg 3 of extract")
     return _dynamic(as_callable(key), as_callable(second), named, numbered)
+
+
+def _assign(parser: Parser, name: str, parts: list[Part], fail: bool, places: list[int]) -> tuple[Part, Part] | Fault:
+    """Return the yes and no strings when these are all that follow the data, or the mistake in that."""
+    if len(parts) > 2 or (fail and len(parts) == 2):
+        return parser.curly("did not close with '}'", places[2])
+    if fail and not parts:
+        return parser.curly("'yes' part did not start with '{'", places[0])
+    yes = parts[0] if parts else None
+    return choose(name, (yes, parts[1] if len(parts) > 1 else None, fail), value_part)
 
 
 def _dynamic(key: Callable[[Scope], str], second: Callable[[Scope], str], named: tuple[Part, Part] | Fault,
@@ -238,7 +255,7 @@ def parse_env(parser: Parser, name: str) -> Part:
 # -- certextract
 
 
-_CERTIFICATE: Final = re.compile(r"\$(?:\{(tls_(?:in|out)_(?:our|peer)cert)\}|(tls_(?:in|out)_(?:our|peer)cert)(?![A-Za-z0-9_]))")
+_CERTIFICATE: Final = re.compile(r"\$(\{)?tls_(?:in|out)_(?:our|peer)cert(?(1)\}|(?![A-Za-z0-9_]))")
 
 
 def parse_certextract(parser: Parser, name: str) -> Part:
@@ -261,7 +278,6 @@ def parse_certextract(parser: Parser, name: str) -> Part:
 
 # -- lookup
 
-_OPEN_ERRORS: Final = ("failed to open", "Tainted filename", "failed to stat", "not absolute")
 _TYPE: Final = re.compile(r"[^{ \t\n\v\f\r]*")
 
 
@@ -302,25 +318,14 @@ def parse_lookup(parser: Parser, name: str) -> Part:
         try:
             result = call(spec, wanted, file, scope)
             if result.deferred:
-                if file is not None and result.error.startswith(_OPEN_ERRORS):
+                if result.at_open:
                     raise ExpansionDefer(result.error)
                 raise ExpansionDefer(f'lookup of "{wanted}" gave DEFER: {result.error}')
-            if result.found and spec.startswith("partial"):
-                _set_partial(scope, spec, wanted, result.key)
+            if result.found and result.wild is not None:
+                set_numeric(scope, ["", like(result.wild, wanted), like(result.fixed, wanted)])
             return with_value(scope, result.value if result.found else None, yes, no)
         finally:
             restore_numeric(scope, saved)
 
     return run
 
-
-def _set_partial(scope: Scope, spec: str, wanted: str, key: str) -> None:
-    """Set $1 to the part of the key that a partial match left out, $2 to the one that was found."""
-    parts: Callable[[str], Any] = table.service("lookup_spec")
-    rest, wild = wanted, ""
-    if key != wanted:
-        rest = key.removeprefix(parts(spec).affix)
-        if not wanted.endswith(rest):
-            rest = ""
-        wild = wanted[:max(0, len(wanted) - len(rest) - 1)]
-    set_numeric(scope, ["", like(wild, wanted), like(rest, wanted)])

@@ -40,6 +40,8 @@ def sg(scope: Scope, args: list[str]) -> str:
     subject, pattern, replacement = args
     regex = compiled_regex(pattern)
     try:
+        if engine.is_literal(replacement) and not is_tainted(replacement):
+            return like(regex.replace(subject, replacement), subject)
         matches = regex.finditer(subject)
     except RegexLimit as e:
         raise ExpansionError(f'regular expression "{pattern}": {e}') from None

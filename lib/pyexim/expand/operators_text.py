@@ -48,12 +48,12 @@ def quote(scope: Scope, text: str, argument: str | None, name: str) -> str:
     return like('"' + text.translate(_QUOTED) + '"', text)
 
 
-_NOT_ALNUM: Final = re.compile(r"([^A-Za-z0-9])")
+_RX: Final = {i: "\\" + chr(i) for i in range(256) if not chr(i).isalnum() or i > 127}
 
 
 def rxquote(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${rxquote:...}: a backslash before everything that is no letter or digit."""
-    return like(_NOT_ALNUM.sub(r"\\\1", text), text)
+    return like(text.translate(_RX), text)
 
 
 def escape(scope: Scope, text: str, argument: str | None, name: str) -> str:
@@ -82,12 +82,12 @@ def escape8bit(scope: Scope, text: str, argument: str | None, name: str) -> str:
     return like(_ESCAPE8.sub(lambda m: f"\\{ord(m[0]):03o}", text), text)
 
 
-_HEX: Final = re.compile(r"[^!-~]")
+_HEX: Final = {i: f"\\x{i:02x}" for i in range(256) if not 33 <= i <= 126}
 
 
 def hexquote(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${hexquote:...}: everything but visible ASCII as \\xNN."""
-    return like(_HEX.sub(lambda m: f"\\x{ord(m[0]):02x}", text), text)
+    return like(text.translate(_HEX), text)
 
 
 def charset(scope: Scope) -> str:
@@ -117,8 +117,7 @@ _WORD_CHARSET: Final = re.compile(r"=\?([^?]*)\?[QqBb]\?")
 def rfc2047d(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${rfc2047d:...}: encoded words decoded into the character set of headers."""
     target = charset(scope)
-    for found in _WORD_CHARSET.finditer(text):
-        source = found[1].partition("*")[0]
+    for source in {name.partition("*")[0] for name in set(_WORD_CHARSET.findall(text))}:
         if not encoded_words.is_charset(source):
             raise ExpansionError(f'iconv_open("{target}", "{source}") failed: Invalid argument'
                                  " (maybe unsupported conversion)")
@@ -155,13 +154,18 @@ def headerwrap(scope: Scope, text: str, argument: str | None, name: str) -> str:
 
 def _wrap(text: str, columns: int) -> str:
     lines = []
-    while len(text) > columns:
-        at = text.rfind(" ", 1, columns + 1)
-        if at <= 0:
-            at = text.find(" ", columns)
+    start, n, indent = 0, len(text), ""
+    while n - start + len(indent) > columns:
+        room = columns - len(indent)
+        at = text.rfind(" ", start + 1, start + room + 1)
+        if at < 0:
+            at = text.find(" ", start + max(room, 1))
             if at < 0:
                 break
-        lines.append(text[:at])
-        text = "\t" + text[at + 1:].lstrip(" \t")
-    lines.append(text)
+        lines.append(indent + text[start:at])
+        start = at + 1
+        while start < n and text[start] in " \t":
+            start += 1
+        indent = "\t"
+    lines.append(indent + text[start:])
     return "\n".join(lines)

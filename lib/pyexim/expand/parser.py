@@ -368,7 +368,7 @@ class Parser:
         if self.accept("}"):
             return None, None, False
         if not self.accept("{"):
-            raise self._curly("'yes' part did not start with '{'")
+            raise self.curly("'yes' part did not start with '{'")
         yes = self.nested()
         no: Part | None = None
         self.space()
@@ -379,16 +379,17 @@ class Parser:
                 raise Fault(f'syntax error in "{name}" item - "fail" expected')
             self.space()
             if not self.accept("}"):
-                raise self._curly("did not close with '}'")
+                raise self.curly("did not close with '}'")
             return yes, None, True
         self.space()
         if not self.accept("}"):
-            raise self._curly("did not close with '}'")
+            raise self.curly("did not close with '}'")
         return yes, no, False
 
-    def _curly(self, what: str) -> Fault:
-        return Fault(f"curly-bracket problem in conditional yes/no parsing: {what}\n"
-                     f" remaining string is '{self.src[self.pos:]}'")
+    def curly(self, what: str, place: int | None = None) -> Fault:
+        """Return the Fault for misplaced braces in what follows a condition."""
+        rest = self.src[self.pos if place is None else place:]
+        return Fault(f"curly-bracket problem in conditional yes/no parsing: {what}\n remaining string is '{rest}'")
 
     # -- conditions
 

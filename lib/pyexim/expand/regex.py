@@ -77,6 +77,17 @@ class Regex:
         span = cy.match_substring_span_bynumber
         return [span(data, subject, i) for i in range(self.groups + 1)]
 
+    def replace(self, text: str, replacement: str) -> str:
+        """Return the text with each match replaced by a literal text.  Raises RegexLimit."""
+        cy = self._cy
+        template = replacement.encode("latin-1").replace(b"$", b"$$")
+        options = cy.SubstituteOption.GLOBAL | cy.SubstituteOption.UNSET_EMPTY
+        try:
+            out = cy.substitute(self._code, template, text.encode("latin-1"), 0, options=options)[0]
+        except cy.LibraryError as e:
+            raise RegexLimit(str(e)) from None
+        return out.decode("latin-1")  # type: ignore[no-any-return]
+
     def finditer(self, text: str) -> list[tuple[int, int, list[str]]]:
         """Return (start, end, groups) of each match, left to right, as Perl's /g finds them."""
         subject = text.encode("latin-1")

@@ -219,7 +219,6 @@ SERVICES: Final = {
     "acl": "pyexim.acl.expansions:call_acl",
     "lookup": "pyexim.lookup.api:find",
     "lookup_check": "pyexim.lookup.api:check_type",
-    "lookup_spec": "pyexim.lookup.api:parse_spec",
     "lookup_quote": "pyexim.lookup.api:quote",
     "match_address": "pyexim.match.lists:match_address",
     "match_domain": "pyexim.match.lists:match_domain",

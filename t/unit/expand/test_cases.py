@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from expand_scopes import make_message, make_scope
 
 from pyexim.base.errors import ExpansionError
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
-
-from expand_scopes import make_message, make_scope
 
 CASES = Path(__file__).resolve().parents[2] / "cases" / "expand"
 DATA = CASES / "data"
