@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import Any, Final
 
 from pyexim.base.octets import SPACE
-from pyexim.base.taint import Quoted, is_tainted, like, untaint
+from pyexim.base.taint import Quoted, is_tainted, untaint
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import Absent, Deferred, Found, Lookup, NotFound, Outcome
-from pyexim.lookup.table import DRIVERS, QUERY_STYLE, driver
+from pyexim.lookup.quoting import QUOTERS
+from pyexim.lookup.table import ABSENT, DRIVERS, QUERY_STYLE, driver
 
 _TYPE: Final = re.compile(
     r"(?:partial(\d*)(?:\(([^)a-zA-Z0-9]*)\)|-))?([A-Za-z0-9_@]+?)(\*@|\*)?\**((?:,[^,]*)*)\Z", re.ASCII | re.DOTALL)
@@ -109,11 +110,9 @@ def check_type(text: str, single_key: bool) -> str | None:
     spec = parse_spec(text)
     if isinstance(spec, str):
         return spec
-    if spec.name not in QUERY_STYLE and spec.name not in DRIVERS:
-        try:
-            driver(spec.name)
-        except Absent as e:
-            return str(e)
+    if spec.name in ABSENT:
+        return ABSENT[spec.name]
+    if spec.name not in DRIVERS:
         return f'unknown lookup type "{spec.name}"'
     query = spec.name in QUERY_STYLE
     if query and spec.partial >= 0:
@@ -294,18 +293,13 @@ def _result(outcome: Outcome, key: str, spec: Spec) -> LookupResult:
     return NOTHING
 
 
-def quote(lookup_type: str, text: str, option: str | None = None) -> str | None:
-    """Return a text quoted for queries of a lookup type, marked as such; None where there is no such type.
+def quote(lookup_type: str, text: str) -> str | None:
+    """Return a text quoted for queries of a type ("ldap_dn" too); None where there is no such type.
 
-    Taint stays, and so does the mark of the type: see lookup.base.Quoted.
+    A tainted text stays so, marked as quoted for this type (base.taint.Quoted).
     """
-    try:
-        lookup = driver(lookup_type)
-    except Absent:
-        return None
-    if lookup is None:
-        return None
-    quoted = lookup.quote(text, option)
-    if quoted is None or not is_tainted(text):
-        return quoted
-    return Quoted(quoted, lookup.quoter) if lookup.quoter else like(quoted, text)
+    found = QUOTERS.get(lookup_type)
+    if found is not None:
+        mark, function = found
+        return Quoted(function(text), mark) if is_tainted(text) else function(text)
+    return text if lookup_type in DRIVERS or lookup_type in ABSENT else None

@@ -1,7 +1,7 @@
 """The contract of a lookup driver.
 
-A driver is a class that opens a file (or nothing), finds a key (or obeys a query), quotes text for its
-queries, and closes.  What it finds is Found, NotFound or Deferred; it never raises for what can be
+A driver is a class that opens a file (or nothing), finds a key (or obeys a query), and closes.  Quoting is
+in lookup.quoting.  What it finds is Found, NotFound or Deferred; it never raises for what can be
 expected.  Spec: chapter "File and database lookups".
 """
 
@@ -68,10 +68,6 @@ class Lookup:
     def find(self, handle: Any, name: str, key: str, options: dict[str, str], scope: Scope) -> Outcome:
         """Find a key, or obey a query."""
         raise NotImplementedError
-
-    def quote(self, text: str, option: str | None) -> str | None:
-        """Return the text quoted for a query; None where the option is not known."""
-        return text
 
     def close(self, handle: Any) -> None:
         """Give a handle up."""

@@ -20,7 +20,6 @@ from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Lookup, Outcome
 
 _SETTING: Final = re.compile(r'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|\S*)\s+', re.DOTALL | re.ASCII)
 _URL: Final = re.compile(r"(ldap[si]?)://([^/?]*)(?:/(.*))?\Z", re.DOTALL | re.ASCII | re.IGNORECASE)
-_SAFE: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!$'-._()*+")
 _DEREFERENCE: Final = {"never": "NEVER", "searching": "SEARCH", "finding": "FINDING_BASE", "always": "ALWAYS"}
 _SCOPES: Final = {"base": "BASE", "one": "LEVEL", "sub": "SUBTREE", "": "BASE"}
 _NUMBERS: Final = {"size": "size_limit", "time": "time_limit", "nettime": "net_time", "connect": "net_time"}
@@ -175,11 +174,6 @@ class Ldap(Lookup):
         lines = [entry_text(attributes, single) for _, attributes in entries if attributes]
         return Found("\n".join(lines)) if any(attributes for _, attributes in entries) else NOT_FOUND
 
-    def quote(self, text: str, option: str | None) -> str | None:
-        if option == "dn":
-            return quote_dn(text)
-        return quote_filter(text) if option is None else None
-
     def close(self, handle: Any) -> None:
         for connection in self._connections.values():
             connection.unbind()
@@ -225,23 +219,3 @@ def _tls(main: Any) -> Any:
 def _text(octets: str) -> str:
     """Return octets as the text that the package wants: LDAP's is UTF-8."""
     return octets.encode("latin-1").decode("utf-8", "surrogateescape")
-
-
-def _percent(text: str) -> str:
-    return "".join(c if c in _SAFE else f"%{ord(c):02X}" for c in text)
-
-
-def quote_filter(text: str) -> str:
-    """Return a text for use in a filter: RFC 2254 escapes, then those of URLs."""
-    return _percent("".join({"*": "\\2A", "(": "\\28", ")": "\\29", "\\": "\\5C"}.get(c, c) for c in text))
-
-
-def quote_dn(text: str) -> str:
-    """Return a text for use in a base DN: RFC 2253 escapes, then those of URLs."""
-    body = text.lstrip(" #")
-    head = text[:len(text) - len(body)]
-    core = body.rstrip(" ")
-    tail = body[len(core):]
-    out = "".join("\\" + c for c in head)
-    out += "".join("\\" + c if c in ',+"\\<>;' else c for c in core)
-    return _percent(out + "\\ " * len(tail))

@@ -13,9 +13,8 @@ import pymysql  # type: ignore[import-untyped, unused-ignore]
 from pyexim.base.ipaddress import is_ip
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Lookup, Outcome
-from pyexim.lookup.sql import Server, escape_backslash, first_that_answers, row_text, servers_for
+from pyexim.lookup.sql import Server, first_that_answers, row_text, servers_for
 
-_ESCAPES: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "'": "\\'", '"': '\\"', "\\": "\\\\"}
 _HOST: Final = re.compile(
     r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>[^:(\[]*))(?::(?P<port>\d+))?"
     r"(?:\((?P<socket>[^)]*)\))?(?:\[(?P<group>[^\]]*)\])?\Z", re.ASCII)
@@ -65,9 +64,6 @@ class Mysql(Lookup):
             return Deferred(trouble[-1])
         self._connections[server] = connection
         return outcome
-
-    def quote(self, text: str, option: str | None) -> str | None:
-        return escape_backslash(text, _ESCAPES) if option is None else None
 
     def close(self, handle: Any) -> None:
         for connection in self._connections.values():

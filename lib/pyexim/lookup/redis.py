@@ -7,7 +7,6 @@ from typing import Any, Final
 import redis  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 from pyexim.base.octets import SPACE
-from pyexim.base.taint import is_tainted
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Lookup, Outcome
 from pyexim.lookup.sql import Server, first_that_answers, servers_for
@@ -28,7 +27,8 @@ class Redis(Lookup):
         self._connections: dict[Server, Any] = {}
 
     def find(self, handle: Any, name: str, key: str, options: dict[str, str], scope: Scope) -> Outcome:
-        found = servers_for(key, options, getattr(scope.config.main, "redis_servers", None), "Redis", "redis_servers", parts=1)
+        listed = getattr(scope.config.main, "redis_servers", None)
+        found = servers_for(key, options, listed, "Redis", "redis_servers", parts=1)
         if isinstance(found, Deferred):
             return found
         query, servers = found
@@ -57,18 +57,10 @@ class Redis(Lookup):
             return NOT_FOUND
         return Found(_text(answer), changed=command[0].lower() in _CHANGING)
 
-    def quote(self, text: str, option: str | None) -> str | None:
-        if option is not None:
-            return None
-        return "".join("\\" + c if c in SPACE or c == "\\" else c for c in text)
-
     def close(self, handle: Any) -> None:
         for client in self._connections.values():
             client.close()
         self._connections.clear()
-
-    def unsafe(self, query: str, options: dict[str, str], scope: Scope) -> str:
-        return super().unsafe(query, options, scope) if is_tainted(query) else ""
 
 
 def _connect(server: Server) -> Any:

@@ -87,10 +87,5 @@ def first_that_answers(servers: list[Server], query: Callable[[Server], Outcome 
     return Deferred(f"{label}: no server could be reached")
 
 
-def escape_backslash(text: str, escapes: dict[str, str]) -> str:
-    """Return a text in which characters are replaced by their escapes."""
-    return "".join(escapes.get(c, c) for c in text)
-
-
-__all__ = ["NotFound", "Scope", "Server", "escape_backslash", "first_that_answers", "quoted_value", "row_text",
+__all__ = ["NotFound", "Scope", "Server", "first_that_answers", "quoted_value", "row_text",
            "servers_for"]

@@ -69,9 +69,6 @@ class Sqlite(Lookup):
             return NOT_FOUND
         return Found("\n".join(rows), changed=changed)
 
-    def quote(self, text: str, option: str | None) -> str | None:
-        return text.replace("'", "''") if option is None else None
-
 
 def _text(value: Any) -> str:
     if value is None:

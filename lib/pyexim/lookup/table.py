@@ -29,6 +29,7 @@ DRIVERS: Final[dict[str, str]] = {
     "testdb": "pyexim.lookup.testdb:Testdb",
     "lmdb": "pyexim.lookup.lmdb:Lmdb",
     "psl": "pyexim.lookup.psl:Psl",
+    "regdom": "pyexim.lookup.psl:Regdom",
     "redis": "pyexim.lookup.redis:Redis",
     "mysql": "pyexim.lookup.mysql:Mysql",
     "pgsql": "pyexim.lookup.pgsql:Pgsql",
@@ -38,18 +39,18 @@ DRIVERS: Final[dict[str, str]] = {
 }
 
 EXTRAS: Final[dict[str, str]] = {
-    "lmdb": "lmdb", "psl": "publicsuffix2", "redis": "redis", "mysql": "pymysql", "pgsql": "psycopg",
+    "lmdb": "lmdb", "redis": "redis", "mysql": "pymysql", "pgsql": "psycopg",
     "ldap": "ldap3", "ldapdn": "ldap3", "ldapm": "ldap3"}
 """Types that need a package of an extra: type -> package."""
 
 ABSENT: Final[dict[str, str]] = {
-    "spf": "the lookup type spf is not there yet", "regdom": "the lookup type regdom is not there yet",
+    "spf": "the lookup type spf is not there yet",
     "oracle": "the lookup type oracle is not part of pyexim", "nis": "the lookup type nis is not part of pyexim",
     "nis0": "the lookup type nis0 is not part of pyexim", "nisplus": "the lookup type nisplus is not part of pyexim",
     "ibase": "the lookup type ibase is not part of pyexim", "whoson": "the lookup type whoson is not part of pyexim"}
 
 QUERY_STYLE: Final = frozenset({"dnsdb", "ibase", "ldap", "ldapdn", "ldapm", "mysql", "nisplus", "oracle", "passwd",
-                                "pgsql", "psl", "redis", "regdom", "spf", "sqlite", "testdb", "whoson"})
+                                "pgsql", "psl", "redis", "regdom", "sqlite", "testdb", "whoson"})
 
 NAME_ITEM: Final = "pyexim.match.names:name_item"
 """The patterns of lists, for wildlsearch: the room is to the right of this one."""
