@@ -33,7 +33,7 @@ class Collector:
     limit that was broken: from then on nothing is kept, only counted.
     """
 
-    __slots__ = ("_blank", "_carry", "_crlf", "_lf_is_space", "_next_check", "_partial", "_raw", "_scanned", "_sink",
+    __slots__ = ("_blank", "_carry", "_crlf", "_lf_is_space", "_newline", "_next_check", "_partial", "_raw", "_scanned", "_sink",
                  "body_lines", "body_size", "body_zeros", "check_crlf", "fields", "from_line", "header_done",
                  "header_lines", "header_size", "line_limit", "longest", "maximum", "problem", "size_limit",
                  "strip_from", "wire_size")
@@ -52,7 +52,7 @@ class Collector:
         """Tells whether a line beginning with "From " is an envelope line to be taken off."""
         self.from_line: str | None = None
         self._raw = bytearray()
-        self._blank = False
+        self._blank = self._newline = False
         self._scanned = 0
         self._next_check = _FIRST_CHECK
         self._crlf: bool | None = None
@@ -106,7 +106,8 @@ class Collector:
                     return
                 if not final:
                     return
-            self._crlf = first > 0 and raw[first - 1] == 13 if first != 0 else False
+            self._newline = first >= 0
+            self._crlf = first > 0 and raw[first - 1] == 13
             if self.strip_from is not None and raw.startswith(b"From "):
                 self._take_from_line()
                 raw = self._raw
@@ -186,7 +187,7 @@ class Collector:
             return
         if "\0" in text:
             text = text.replace("\0", "?")
-        if self.check_crlf and not self._crlf:
+        if self.check_crlf and self._crlf is False and self._newline:
             self.problem = NOT_CRLF
         fields = [f + "\n" for f in _divide(text)]
         if "\n \n" in text or "\n\t\n" in text or text[-1] in " \t\n":

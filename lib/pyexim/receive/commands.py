@@ -198,7 +198,6 @@ def mail(session: Session, command: Command) -> None:
             session.log.reject(f"unqualified sender rejected: <{path.strip('<>')}> {session.who()}")
             core.reply(501, f"{argument}: sender address must contain a domain")
             return
-        message.flags.add("allow_unqualified_sender")
         address = taint(f"{address}@{main.qualify_domain}")
     if not _size_allowed(session, message.message_size, given):
         return
@@ -406,8 +405,6 @@ def _qualified_recipient(session: Session, address: str, argument: str) -> str:
     message = session.scope.message
     assert message is not None
     if lower(address) == "postmaster" or session.takes_unqualified("recipient"):
-        if session.takes_unqualified("recipient"):
-            message.flags.add("allow_unqualified_recipient")
         return taint(f"{address}@{main.qualify_recipient}")
     session.log.reject(f"unqualified recipient rejected: {argument} {session.who()}")
     session.count_rcpt("fail")
@@ -524,6 +521,11 @@ def _open(session: Session, *, chunked: bool) -> bool:
         used = session.core.pipelined
         incoming.pipelining = ("" if used else "-") if not session.offered_pipe_connect else (
             "." if used else ".-")
+    main, flags = session.main, incoming.message.flags
+    if main.sender_unqualified_hosts and session.takes_unqualified("sender"):
+        flags.add("allow_unqualified_sender")
+    if main.recipient_unqualified_hosts and session.takes_unqualified("recipient"):
+        flags.add("allow_unqualified_recipient")
     try:
         incoming.open(lf_is_space=not chunked, chunked=chunked)
     except OSError as e:

@@ -67,6 +67,8 @@ def classify(lines: list[str]) -> Fields:
         headers.append(header)
         if kind != " " and name not in first:
             first[name] = header
+    if fields.resent and "message-id" in first:
+        first["message-id"].type = " "
     return fields
 
 

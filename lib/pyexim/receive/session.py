@@ -216,7 +216,7 @@ class Session:
         """Find out whose process this is: every message of the session says so."""
         services = self.services
         uid, gid = services.caller_uid, services.caller_gid
-        if self.conn.kind == "tcp" and services.exim_uid >= 0:
+        if self.conn.kind == "tcp" and not self.inetd and services.exim_uid >= 0:
             uid, gid = services.exim_uid, services.exim_gid
         self._originator = (login_of(uid) or str(uid), uid, gid)
 
