@@ -15,7 +15,9 @@ from pyexim.base.octets import strip
 from pyexim.base.taint import is_tainted, untaint
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
-from pyexim.privs import find_group, find_user
+from pyexim.privs import effective, find_group, find_user
+
+_OPEN = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK
 
 
 def check_required_files(items: list[str], scope: Scope) -> bool | str:
@@ -121,7 +123,11 @@ def open_as(path: str, scope: Scope, uid: int | None, gid: int | None, user_name
         fd, number = privileged.open_file(path, uid, gid if gid is not None else -1, user_name)
         return int(fd), int(number)
     try:
-        return os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK), 0
+        if uid is not None and os.geteuid() == 0:
+            # no starter at hand: act as the user while the path is walked
+            with effective(uid, gid if gid is not None else uid):
+                return os.open(path, _OPEN), 0
+        return os.open(path, _OPEN), 0
     except OSError as e:
         return -1, e.errno or errno.EIO
     except ValueError:

@@ -215,7 +215,7 @@ def _plain_item(item: str, rules: ListRules, found: Redirection) -> None:
     """Add an address, pipe or file."""
     first = item[0]
     if first == "\\":
-        parsed = _parse_address(item[1:], rules)
+        parsed = _parse_address(like(item[1:], item), rules)
         if parsed is not None and parsed[1] == 0 and parsed[0]:
             found.items.append(Item("address", parsed[0], keep_domain=True))
             return

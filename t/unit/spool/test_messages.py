@@ -95,7 +95,7 @@ def test_abort_leaves_nothing(spool: api.SpoolSettings) -> None:
     assert files(spool) == [] and new.data_fd == -1
 
 
-def test_commit_that_fails_leaves_nothing_after_abort(spool: api.SpoolSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commit_that_fails_leaves_nothing(spool: api.SpoolSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     mid = ids.next(time.time())
     new = api.create(spool, mid)
 
