@@ -62,7 +62,7 @@ class Delivery:
         self.log = Lines()
         self.config = Configuration(main=MainOptions(), file="conf")
         self.config.main.qualify_domain = "test.example"
-        places = {name: PLACE for name in options}
+        places = dict.fromkeys(options, PLACE)
         self.instance = Instance("t", "transport", driver, cls.Options(**options), PLACE, places)
         self.config.transports["t"] = self.instance
         self.instance.driver = self.transport = cls(self.instance)

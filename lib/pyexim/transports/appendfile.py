@@ -29,6 +29,7 @@ from pyexim.transports.paths import Refused, detaint
 
 ERRNO_NOTABSOLUTE: Final = -21
 ERRNO_BADFORMAT: Final = -33
+ERRNO_FILTER_FAIL: Final = -24
 FROM_LINE: Final = "From ${if def:return_path{$return_path}{MAILER-DAEMON}} ${tod_bsdinbox}\n"
 QUOTA_WARNING: Final = (
     "To: $local_part@$domain\nSubject: Your mailbox\n\n"
@@ -171,7 +172,14 @@ class Appendfile(Transport):
         except Refused as e:
             return [Result(a, e.status, e.text, e.errno, freeze=e.freeze) for a in batch]
         except write.WriteError as e:
-            return [Result(a, DEFER, e.text, e.errno) for a in batch]
+            text = e.text
+            where = run.scope.facts.pop("writing_to", "")
+            if e.errno == ERRNO_FILTER_FAIL:
+                head, colon, tail = text.partition(": ")
+                text = f"{head} while writing to {where}{colon}{tail}"
+            elif e.errno == errno.ETIMEDOUT:
+                text = f"error while writing to {where}"
+            return [Result(a, DEFER, text, e.errno) for a in batch]
 
     def _deliver(self, batch: list[Address], run: TransportRun) -> list[Result]:
         o = self.options
@@ -270,9 +278,11 @@ class Appendfile(Transport):
             else:
                 variables["return_path"] = before
 
-    def _content(self, batch: list[Address], run: TransportRun) -> tuple[bytes | None, Iterable[bytes], int]:
+    def _content(self, batch: list[Address], run: TransportRun,
+                 where: str) -> tuple[bytes | None, Iterable[bytes], int]:
         """Return (the whole text if it is small, else None; its pieces; its length, about)."""
         o = self.options
+        run.scope.facts["writing_to"] = where
         copy = write.prepare(batch, run, o)
         prefix = self._expand_text(self.prefix, "message_prefix", run)
         suffix = self._expand_text(self.suffix, "message_suffix", run)
@@ -310,7 +320,7 @@ class Appendfile(Transport):
     def _to_file(self, path: str, batch: list[Address], run: TransportRun, mode: int) -> tuple[int, str]:
         from pyexim.transports.mbox import append, open_mailbox
         quota = quotas.read_quota(self.options, run.scope, self.name)
-        whole, pieces, length = self._content(batch, run)
+        whole, pieces, length = self._content(batch, run, path)
         services = run.scope.services
         box = open_mailbox(path, self.options, mode=mode, host=services.primary_hostname, home=run.home_dir,
                            clock=services.clock)
@@ -341,7 +351,7 @@ class Appendfile(Transport):
                                                      run.scope.services.primary_hostname)
             else:
                 newfile.ensure_directory(path, o, run.home_dir)
-            whole, pieces, length = self._content(batch, run)
+            whole, pieces, length = self._content(batch, run, where)
             size_file, before = self._usage(path, quota, run, length, where)
             if o.maildir_format:
                 lines = whole.count(b"\n") if whole is not None else run.message.message_linecount

@@ -1,9 +1,40 @@
-"""The autoreply transport."""
+"""The autoreply transport: answer a message with a new one.
+
+The reply goes in by the front door (``services.submit``).  Its parts come from the transport's options, or
+whole from a filter's mail or vacation command (``address.reply``), never from a mixture.
+
+Spec: chapter "The autoreply transport"; References: by RFC 5322, Auto-Submitted: by RFC 3834.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+import struct
+import time
+from typing import Any, Final
+
+from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim.base.octets import lower
+from pyexim.base.taint import is_tainted
 from pyexim.config.option import ADDRESS_LIST, BOOL, INT, OCTAL, STRING, TIME, option, options
+from pyexim.expand.engine import expand
+from pyexim.mailfmt.address import parse_address, split_list
+from pyexim.match.lists import match_address
+from pyexim.model.address import Address
+from pyexim.model.message import Message
+from pyexim.transports import write
+from pyexim.transports.base import DEFER, OK, Result, Transport, TransportRun
 from pyexim.transports.options import TransportOptions
+
+COPY_LINE: Final = "\n------ This is a copy of the message, including all the headers.\n"
+COPY_LINE_CUT: Final = "\n------ This is a copy of the message, including all the headers.\n" \
+    "------ The body of the message is {} characters long; only the first\n------ {} or so are included here.\n"
+_TIME: Final = re.compile(r"([0-9]+)([wdhms])", re.ASCII)
+_SECONDS: Final = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_FIELDS: Final = ("from", "reply_to", "to", "cc", "bcc", "subject", "headers", "text", "file", "log", "once")
+MAX_REFERENCES: Final = 12
 
 
 @options
@@ -28,3 +59,293 @@ class AutoreplyOptions(TransportOptions):
     subject: str | None = option(STRING, None, expanded=True)
     text: str | None = option(STRING, None, expanded=True)
     to: str | None = option(STRING, None, expanded=True)
+
+
+class _Stop(Exception):
+    """No reply can be made now."""
+
+    def __init__(self, text: str, number: int = 0) -> None:
+        super().__init__(text)
+        self.text = text
+        self.number = number
+
+
+class Autoreply(Transport):
+    """Answer a message."""
+
+    Options = AutoreplyOptions
+    options: AutoreplyOptions
+
+    def deliver(self, batch: list[Address], run: TransportRun) -> list[Result]:
+        results = []
+        for address in batch:
+            try:
+                self._reply(address, run)
+            except _Stop as e:
+                results.append(Result(address, DEFER, e.text, e.number))
+                continue
+            except write.WriteError as e:
+                results.append(Result(address, DEFER, e.text, e.errno))
+                continue
+            run.delivered(address)
+            results.append(Result(address, OK))
+        return results
+
+    def _reply(self, address: Address, run: TransportRun) -> None:
+        parts, expand_file, repeat = self._parts(address, run)
+        for name in ("to", "cc", "bcc"):
+            parts[name] = self._without_never_mail(parts[name], run)
+        if not (parts["to"] or parts["cc"] or parts["bcc"]):
+            return
+        once = Once(parts["once"], self.options.once_file_size, repeat, self.options.mode) if parts["once"] else None
+        now = run.scope.services.clock.time()
+        recipient = parts["to"]
+        if once is not None and recipient and once.sent_lately(recipient, now):
+            self._log_line(parts, now, "Previously sent to " + recipient[:200], run)
+            return
+        text = self._message(parts, expand_file, address, run)
+        submit = run.scope.services.submit
+        if submit is None:
+            raise _Stop(f"Failed to create child process to send message from {self.name} transport", errno.EAGAIN)
+        code = submit(["-oem", "-oi", "-t", "-f", "<>", "-E" + run.message.message_id], text)
+        # 2: nobody to send to (a bounce is being answered); that is no error.
+        if code not in (0, 2):
+            raise _Stop(f"Failed to send message from {self.name} transport ({code})")
+        if once is not None and recipient:
+            once.record(recipient, now)
+        self._log_line(parts, now, "", run)
+
+    # -- the parts
+
+    def _parts(self, address: Address, run: TransportRun) -> tuple[dict[str, str], bool, int]:
+        """Return the parts of the reply, whether its file is to be expanded, and once_repeat in seconds."""
+        reply = address.reply
+        if reply is not None:
+            get = reply.get if isinstance(reply, dict) else lambda n, d=None: getattr(reply, n, d)
+            parts = {name: get(name) or "" for name in _FIELDS}
+            return parts, bool(get("file_expand")), int(get("once_repeat") or 0)
+        o = self.options
+        parts = {}
+        for name in _FIELDS:
+            source = getattr(o, "from_" if name == "from" else name)
+            parts[name] = self._expand(source, name, run) if source is not None else ""
+            if name not in ("text", "headers") and name not in ("file", "log", "once"):
+                _check_printable(parts[name], name, self.name, run)
+        for name in ("file", "log", "once"):
+            if is_tainted(parts[name]):
+                raise _Stop(f"Tainted '{parts[name]}' (file for {self.name} transport) not permitted", -1)
+        repeat = o.once_repeat
+        if isinstance(repeat, str):
+            text = self._expand(repeat, "once_repeat", run)
+            repeat = _seconds(text)
+            if repeat < 0:
+                raise _Stop(f'Invalid time value "{text}" for "once_repeat" in {self.name} transport')
+        return parts, o.file_expand, repeat
+
+    def _expand(self, source: str, name: str, run: TransportRun) -> str:
+        try:
+            return expand(source, run.scope)
+        except ForcedFail:
+            return ""
+        except ExpansionError as e:
+            raise _Stop(f'Expansion of "{source}" failed in {self.name} transport: {e.text}') from None
+
+    def _without_never_mail(self, text: str, run: TransportRun) -> str:
+        source = self.options.never_mail
+        if source is None or not text:
+            return text
+        kept = []
+        for item in split_list(text):
+            parsed = parse_address(item)
+            if parsed.error is None and match_address(parsed.address, source, run.scope):
+                continue
+            kept.append(item)
+        return ", ".join(kept)
+
+    # -- the message
+
+    def _message(self, parts: dict[str, str], expand_file: bool, address: Address, run: TransportRun) -> bytes:
+        out: list[str] = []
+        for field, name in (("From", "from"), ("Reply-To", "reply_to"), ("To", "to"), ("Cc", "cc"), ("Bcc", "bcc"),
+                            ("Subject", "subject")):
+            if parts[name]:
+                out.append(f"{field}: {parts[name]}\n")
+        out += _threading(run.message)
+        out.append("Auto-Submitted: auto-replied\n")
+        if parts["headers"]:
+            out.append(parts["headers"] if parts["headers"].endswith("\n") else parts["headers"] + "\n")
+        out.append("\n")
+        if parts["text"]:
+            out.append(parts["text"] if parts["text"].endswith("\n") else parts["text"] + "\n")
+        if parts["file"]:
+            out.append(self._file(parts["file"], expand_file, run))
+        data = "".join(out).encode("latin-1")
+        wanted = self.options.return_message
+        if isinstance(address.reply, dict):
+            wanted = wanted or bool(address.reply.get("return_message"))
+        return data + self._copy(address, run) if wanted else data
+
+    def _file(self, path: str, expand_it: bool, run: TransportRun) -> str:
+        try:
+            with open(path, "rb") as f:
+                text = f.read().decode("latin-1")
+        except OSError as e:
+            if self.options.file_optional:
+                return ""
+            raise _Stop(f"Failed to open file {path} when sending message from {self.name} transport: "
+                        f"{os.strerror(e.errno or errno.EIO)}", e.errno or errno.EIO) from None
+        if not expand_it:
+            return text
+        # Line by line, as it is added; a line that cannot be expanded goes as it is.
+        out = []
+        for line in re.findall(r"[^\n]*\n|[^\n]+", text):
+            try:
+                out.append(expand(line, run.scope))
+            except ExpansionError as e:
+                run.scope.services.log.main(f"Failed to expand line of {path} in {self.name} transport: {e.text}",
+                                            message_id=run.message.message_id)
+                out.append(line)
+        return "".join(out)
+
+    def _copy(self, address: Address, run: TransportRun) -> bytes:
+        """Return the original message, with a line above it, up to bounce_return_size_limit."""
+        copy = write.prepare([address], run, self.options)
+        limit = run.scope.config.main.bounce_return_size_limit
+        if not limit or copy.length <= limit:
+            return COPY_LINE.encode("latin-1") + b"\n" + b"".join(copy.chunks())
+        body = max(min(limit, copy.size), 0)
+        head = COPY_LINE_CUT.format(copy.size, body).encode("latin-1")
+        copy.size = body
+        return head + b"\n" + b"".join(copy.chunks())
+
+    # -- its log
+
+    def _log_line(self, parts: dict[str, str], now: float, note: str, run: TransportRun) -> None:
+        path = parts["log"]
+        if not path:
+            return
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+        lines = [stamp] if not note else [f"{stamp}\n  {note}"]
+        if not note:
+            for field, name in (("From", "from"), ("To", "to"), ("Cc", "cc"), ("Bcc", "bcc"), ("Subject", "subject")):
+                if parts[name]:
+                    lines.append(f"  {field}: {parts[name]}")
+            if parts["headers"]:
+                lines.append(f"  {parts['headers']}")
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, self.options.mode)
+            try:
+                os.write(fd, ("\n".join(lines) + "\n").encode("latin-1"))
+            finally:
+                os.close(fd)
+        except OSError as e:
+            run.scope.services.log.main(f"Failed to open log file {path} when sending message from {self.name} "
+                                        f"transport: {e.strerror}", message_id=run.message.message_id)
+
+
+class Once:
+    """Who has been sent a reply, and when.
+
+    With a file size the file is Exim's: four octets of time, the address, a NUL, again and again.  Without
+    one it is a database that grows: SQLite here, where Exim has DBM.
+    """
+
+    def __init__(self, path: str, size: int, repeat: int, mode: int) -> None:
+        self.path, self.size, self.repeat, self.mode = path, size, repeat, mode
+        self.entries: list[tuple[int, bytes]] = []
+        self._database: Any = None
+        if size > 0:
+            self._read()
+        else:
+            self._open()
+
+    def _read(self) -> None:
+        try:
+            with open(self.path, "rb") as f:
+                data = f.read()
+        except FileNotFoundError:
+            return
+        except OSError as e:
+            raise _Stop(f'Failed to open "once" file {self.path}: {e.strerror}', e.errno or errno.EIO) from None
+        i = 0
+        while i + 4 < len(data):
+            end = data.find(b"\0", i + 4)
+            if end < 0:
+                break
+            self.entries.append((struct.unpack_from("=i", data, i)[0], data[i + 4:end]))
+            i = end + 1
+
+    def _open(self) -> None:
+        import sqlite3  # only where once is set
+        try:
+            if not os.path.exists(self.path):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self.mode))
+            self._database = sqlite3.connect(self.path, timeout=10, isolation_level=None)
+            self._database.execute("CREATE TABLE IF NOT EXISTS sent (address BLOB PRIMARY KEY, at INTEGER)")
+        except (OSError, sqlite3.Error) as e:
+            raise _Stop(f'Failed to open "once" database {self.path}: {e}', errno.EIO) from None
+
+    def sent_lately(self, recipient: str, now: float) -> bool:
+        """Tell whether a reply went to the recipient, within once_repeat where that is set."""
+        key = recipient.encode("latin-1")
+        if self._database is not None:
+            row = self._database.execute("SELECT at FROM sent WHERE address = ?", (key,)).fetchone()
+            at = row[0] if row else None
+        else:
+            at = next((t for t, a in self.entries if a == key), None)
+        return at is not None and (self.repeat <= 0 or now - at < self.repeat)
+
+    def record(self, recipient: str, now: float) -> None:
+        """Remember that a reply has gone; the oldest entries of a full file go."""
+        key = recipient.encode("latin-1")
+        if self._database is not None:
+            self._database.execute("INSERT OR REPLACE INTO sent VALUES (?, ?)", (key, int(now)))
+            self._database.close()
+            return
+        entries = sorted((t, a) for t, a in self.entries if a != key) + [(int(now), key)]
+        while len(entries) > 1 and sum(5 + len(a) for _, a in entries) > self.size:
+            del entries[0]
+        data = b"".join(struct.pack("=i", t) + a + b"\0" for t, a in entries)
+        name = f"{self.path}.{os.getpid()}"
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, self.mode)
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
+        os.rename(name, self.path)
+
+
+def _check_printable(text: str, name: str, transport: str, run: TransportRun) -> None:
+    top = run.scope.config.main.print_topbitchars
+    for i, c in enumerate(text):
+        code = ord(c)
+        if 32 <= code < 127 or (top and code > 127):
+            continue
+        if c == "\t" or (c == "\n" and text[i + 1:i + 2] in (" ", "\t")):
+            continue
+        raise _Stop(f'non-printing character in "{name}" of the {transport} transport')
+
+
+def _threading(message: Message) -> list[str]:
+    """Return In-Reply-To: and References: for an answer."""
+    found: dict[str, str] = {}
+    for header in message.headers:
+        name = lower(header.name)
+        if name in ("message-id", "references", "in-reply-to") and header.type != "*":
+            found.setdefault(name, header.body.strip(" \t\n"))
+    own = found.get("message-id")
+    if not own:
+        return []
+    ids = re.findall(r"<[^<>\s]+>", found.get("references") or found.get("in-reply-to", ""), re.ASCII)
+    if len(ids) > MAX_REFERENCES - 1:
+        ids = [ids[0], *ids[-(MAX_REFERENCES - 2):]]
+    return [f"In-Reply-To: {own}\n", "References: " + "\n ".join([" ".join([*ids, own])]) + "\n"]
+
+
+def _seconds(text: str) -> int:
+    """Return a time interval in seconds, -1 where it is none."""
+    if text == "0":
+        return 0
+    if not re.fullmatch(r"(?:[0-9]+[wdhms])+", text, re.ASCII):
+        return -1
+    return sum(int(n) * _SECONDS[u] for n, u in _TIME.findall(text))

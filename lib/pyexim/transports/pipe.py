@@ -381,7 +381,7 @@ class Pipe(Transport):
         if returned and o.return_output:
             status = FAIL
             text = text or "return message generated"
-        results = []
+        results: list[Result] = []
         for address in batch:
             if status == OK:
                 run.delivered(address)
