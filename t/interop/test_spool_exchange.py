@@ -76,7 +76,8 @@ class Lab:
         message = Message(
             message_id=message_id, sender_address="s@x.example", recipients=[Recipient(r) for r in recipients],
             received_time=time.time(), originator_login="root", originator_uid=0, originator_gid=0, body_linecount=2,
-            headers=[Header("Received: from x\n\tby y\n", "P"), Header("X-Old: gone\n", "*"), Header("Subject: \xfc\n")],
+            headers=[Header("Received: from x\n\tby y\n", "P"), Header("X-Old: gone\n", "*"),
+                     Header("Subject: \xfc\n")],
             conn=Connection(kind="tcp", sender_host_address=Tainted("10.1.2.3"), sender_host_port=99,
                             sender_helo_name=Tainted("client"), received_protocol="esmtp",
                             acl_c={"c0": Tainted("x\n\ny")}))

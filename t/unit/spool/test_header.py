@@ -259,7 +259,8 @@ tainted = st.one_of(line, line.map(Tainted))
 
 
 @given(sender=line, recipients=st.lists(line.filter(lambda a: "#" not in a), max_size=5),
-       done=st.sets(line, max_size=9), acl=st.dictionaries(st.sampled_from(["m0", "m_x", "m9"]), octets), helo=tainted, body=octets, ident=tainted)
+       done=st.sets(line, max_size=9),
+       acl=st.dictionaries(st.sampled_from(["m0", "m_x", "m9"]), octets), helo=tainted, body=octets, ident=tainted)
 def test_round_trip_of_all_octets(sender: str, recipients: list[str], done: set[str], acl: dict[str, str], helo: str,
                                   body: str, ident: str) -> None:
     m = Message(message_id="1xVP55-00000004DYe-0lls", sender_address=sender, acl_m=acl, nonrecipients=done,
