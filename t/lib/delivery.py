@@ -7,7 +7,7 @@ import tempfile
 from typing import Any
 
 from pyexim.base.errors import Place
-from pyexim.config.configuration import Configuration, Instance
+from pyexim.config.configuration import Configuration, Instance, RuleLine
 from pyexim.config.main_options import MainOptions
 from pyexim.expand.scope import Scope, Services
 from pyexim.hints.memory import MemoryHints
@@ -62,6 +62,7 @@ class Delivery:
         self.log = Lines()
         self.config = Configuration(main=MainOptions(), file="conf")
         self.config.main.qualify_domain = "test.example"
+        self.config.retry = [RuleLine("* * F,2h,15m", PLACE)]
         places = dict.fromkeys(options, PLACE)
         self.instance = Instance("t", "transport", driver, cls.Options(**options), PLACE, places)
         self.config.transports["t"] = self.instance

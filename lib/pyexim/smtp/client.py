@@ -298,15 +298,18 @@ class SmtpClient:
     def _put_data(self, pipelined: bool) -> None:
         tx = self._transaction()
         envelope = tx.envelope
+        inline = envelope.bdat >= 0 and not self.lmtp
+        if envelope.chunking and pipelined and not inline:
+            return  # once it is known that somebody will have it
         self._data_asked = True
         if not envelope.chunking:
             self._command(Awaiting.DATA, "DATA", pipelined=pipelined)
-        elif envelope.bdat >= 0 and (not pipelined or not self.lmtp):
+        elif inline:
             # The message goes out behind its command, together with the group.
             self._out.append(f"BDAT {envelope.bdat} LAST\r\n")
             self._body_due = self._body_pending = True
             self._await_end(pipelined)
-        elif not pipelined:
+        else:
             self._body_due = self._body_pending = True
 
     def _line(self, line: str) -> None:
