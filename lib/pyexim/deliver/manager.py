@@ -27,7 +27,9 @@ from pyexim.deliver.starter import Client, Connector
 from pyexim.expand.scope import LogSink
 
 PATIENCE: Final = 0.02
-"""Seconds that a job may wait before another worker is forked for it."""
+"""Seconds that a job waits, while every worker is kept by one slow job, before another worker is forked."""
+BASE: Final = os.cpu_count() or 1
+"""Workers that are forked as soon as jobs wait."""
 IDLE_END: Final = 60.0
 """Seconds after which an idle worker ends, while others are left."""
 STOP_WITHIN: Final = 30.0
@@ -56,6 +58,7 @@ class WorkerProcess:
     sock: socket.socket
     job: Job | None = None
     idle_since: float = 0.0
+    job_since: float = 0.0
     next: deque[Job] = field(default_factory=deque)
     """Messages for the host that this worker has a connection to."""
 
@@ -148,9 +151,7 @@ class Manager:
 
     def _timeout(self, wait: float | None) -> int:
         if self.queue and len(self.workers) < self.limit:
-            first = next(iter(self.queue.values()))
-            left = max(first.since, self._last_fork) + PATIENCE - self._clock.monotonic()
-            return max(1, int(left * 1000) + 1)
+            return max(1, int(self._patience_left() * 1000) + 1)
         if len(self.parking):
             return 250
         seconds = 5.0 if wait is None else wait
@@ -182,6 +183,7 @@ class Manager:
     def _give(self, one: WorkerProcess, job: Job) -> None:
         self._idle.remove(one)
         one.job = job
+        one.job_since = self._clock.monotonic()
         self._running.add(job.key)
         record: fdpass.Record = {"type": "deliver", "id": job.key[1], "queue": job.key[0]}
         if job.flags:
@@ -196,9 +198,15 @@ class Manager:
             return False
         if not self.workers:
             return True
+        return self._patience_left() <= 0
+
+    def _patience_left(self) -> float:
+        """Return the seconds until another worker is worth its memory: not while jobs are being finished."""
         first = next(iter(self.queue.values()))
-        now = self._clock.monotonic()
-        return now - first.since >= PATIENCE and now - self._last_fork >= PATIENCE
+        since = max(first.since, self._last_fork)
+        if len(self.workers) >= BASE:
+            since = max([since, *(w.job_since for w in self.workers.values())])
+        return since + PATIENCE - self._clock.monotonic()
 
     def _fork(self) -> None:
         ours, theirs = fdpass.pair()
