@@ -80,7 +80,7 @@ class Regex:
     def replace(self, text: str, replacement: str) -> str:
         """Return the text with each match replaced by a literal text.  Raises RegexLimit."""
         cy = self._cy
-        template = replacement.encode("latin-1").replace(b"$", b"$$")
+        template = replacement.encode("latin-1").replace(b"\\", b"\\\\").replace(b"$", b"$$")
         options = cy.SubstituteOption.GLOBAL | cy.SubstituteOption.UNSET_EMPTY
         try:
             out = cy.substitute(self._code, template, text.encode("latin-1"), 0, options=options)[0]
