@@ -131,7 +131,10 @@ if __name__ == "__main__":
                             f"python{sys.version_info[0]}.{sys.version_info[1]}", "site-packages")
     if packages not in sys.path:
         sys.path.append(packages)
-    code = start(sys.argv[1:])
+    # Octets in and out: one character each, as everywhere inside (base/octets.py).
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="latin-1", errors="replace")  # type: ignore[union-attr]
+    code = start([os.fsencode(argument).decode("latin-1") for argument in sys.argv[1:]])
     try:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -13,6 +13,7 @@ import os
 import selectors
 import signal
 import socket
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -84,7 +85,7 @@ class Master:
         self.process = process
         self.clock = process.services.clock
         self.flags = Flags()
-        self.selector = selectors.DefaultSelector()
+        self.selector: selectors.BaseSelector  # made once the process is detached, which closes descriptors
         self.listening: list[Listening] = []
         self.timers: list[timer.QueueTimer] = []
         self.pid_path: str | None = None
@@ -140,6 +141,7 @@ class Master:
 
     def run(self) -> int:
         """Be the daemon until SIGTERM; the exit code."""
+        self.selector = selectors.DefaultSelector()
         self._install_signals()
         self._write_pid_file()
         self._set_timers()
@@ -628,7 +630,11 @@ def run_daemon(process: Process) -> int:
     if not (c.foreground or c.debug is not None or c.verbose):
         _detach(master.descriptors())
         process.log.close()
-    return master.run()
+    try:
+        return master.run()
+    except Exception:  # noqa: BLE001 - nobody sees a detached process's standard error
+        process.log.crash(traceback.format_exc())
+        return child.EX_SOFTWARE
 
 
 def _detach(keep: list[int]) -> None:

@@ -55,7 +55,7 @@ disable_ipv6 = true
 tls_advertise_hosts =
 host_lookup =
 rfc1413_query_timeout = 0s
-chunking_advertise_hosts = *
+smtputf8_advertise_hosts =
 check_spool_space = 0
 check_spool_inodes = 0
 local_interfaces = 127.0.0.1
@@ -101,9 +101,9 @@ def read_case(path: Path) -> Case:
             assert why.strip(), f"{path}: say why {what} is ignored"
             case.ignore[what.strip()] = why.strip()
         elif word == "mask":
-            m = re.fullmatch(r"/(.*)/ -> (.*)", rest)
+            m = re.fullmatch(r"/(.*)/ ->(?: (.*))?", rest)
             assert m, f"{path}: bad mask {rest}"
-            case.masks.append((re.compile(m[1], re.M), m[2]))
+            case.masks.append((re.compile(m[1], re.M), m[2] or ""))
         else:
             assert word in ("conf", "file", "sink", "exim", "shell", "client", "settle"), f"{path}: {word}"
             case.sections.append(Section(word, rest, body))
@@ -256,7 +256,7 @@ class Runner:
             elif section.word == "conf":
                 conf = section.body
         prelude = PRELUDE.format(exim=self.program, user=f"exim_user = {self.user()}" if self.root else "",
-                                 extra="" if self.real else "message_id_short = yes")
+                                 extra="" if self.real else "message_id_short = yes\nlimits_advertise_hosts =")
         Path(self.conf).write_text(self.values(prelude + conf), encoding="latin-1")
         if self.real and self.root:
             old = TRUSTED.read_text() if TRUSTED.exists() else ""

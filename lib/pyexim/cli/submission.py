@@ -66,7 +66,7 @@ def submission_of(process: Process, sender: str | None) -> Submission:
         recipients=[taint(a) for a in c.arguments], extract_recipients=c.extract_recipients, dot_ends=c.dot_ends,
         sender=sender, sender_name=taint(c.sender_name) if c.sender_name is not None else None,
         error_mode=c.error_mode, local_error_message=c.local_error, suppress_local_fixups=c.suppress_fixups,
-        dont_deliver=c.dont_deliver)
+        dont_deliver=c.dont_deliver, no_qualify=c.no_qualify)
 
 
 def sender_of(process: Process, *, testing: bool = False) -> str | None:
@@ -134,9 +134,9 @@ def apply_om(conn: Connection, values: dict[str, str], process: Process) -> None
             if letters == "a":
                 conn.sender_host_address, conn.sender_host_port = taint(found[0]), found[1] or 0
             else:
-                conn.interface_address, conn.interface_port = found[0], found[1] or 0
+                conn.interface_address, conn.interface_port = taint(found[0]), found[1] or 0
         elif letters == "aa":
-            conn.sender_host_authenticated = value
+            conn.sender_host_authenticated = taint(value)
         elif letters == "ai":
             conn.authenticated_id = taint(value)
         elif letters == "as":

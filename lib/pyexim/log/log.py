@@ -140,7 +140,7 @@ class Log:
         line = self.line(text, message_id, raw)
         if self.to_stderr:
             if not duplicate:
-                self._stderr("LOG: " + line if name == "main" else f"LOG: {name.upper()}\n  " + line)
+                self._stderr(f"LOG: {text}\n")
             return
         if self.settings.use_file:
             self._to_file(name, line + extra)
@@ -150,8 +150,8 @@ class Log:
     @staticmethod
     def _stderr(text: str) -> None:
         try:
-            sys.stderr.write(text)
             sys.stderr.flush()
+            os.write(2, text.encode("latin-1", "replace"))
         except (OSError, ValueError):
             pass
 
