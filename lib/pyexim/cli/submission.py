@@ -97,6 +97,8 @@ def connection(process: Process) -> Connection:
                       started=process.services.clock.time(), batched=c.mode == "batch",
                       host_checking=c.mode == "bh")
     conn.submitter_trusted = process.identity.trusted
+    if c.error_cross_reference:
+        process.services.message_reference = c.error_cross_reference
     if c.mode == "smtp" and _from_inetd(conn):
         conn.submitter_trusted = False
         return conn

@@ -63,6 +63,8 @@ class Submission:
     local_error_message: bool = False
     suppress_local_fixups: bool = False
     dont_deliver: bool = False
+    no_qualify: bool = False
+    """-bnq: unqualified addresses in header lines stay as they are."""
 
 
 def serve_socket(fd: int, conn: Connection, run: ReceiveRun) -> None:

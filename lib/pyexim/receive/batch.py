@@ -132,6 +132,7 @@ class Batch:
                 if verb != "RSET":
                     self.conn.sender_helo_name = taint(line[5:].strip()) or None
                 self._reset()
+                self.started_line = self.input.line_number
             elif verb == "QUIT":
                 return False
             elif verb not in _NOTHING:
@@ -215,7 +216,7 @@ class Batch:
         if not outcome.accepted:
             raise BatchError(outcome.code, outcome.text, None)
         self.accepted += 1
-        self.started_line = self.input.line_number + 1
+        self.started_line = self.input.line_number
         session.messages += 1
         session.after_storing(incoming)
         self._reset()

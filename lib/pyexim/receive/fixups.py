@@ -182,8 +182,10 @@ def _fix_from(fields: Fields, message: Message, scope: Scope, controls: AclContr
                 return True
         return False
     if origin.local:
-        use_name = origin.name if origin.name_given or origin.sender_is_caller or not message.sender_address else ""
-        address = message.sender_address or _own_address(scope, origin)
+        if not message.sender_address:
+            return True
+        use_name = origin.name if origin.name_given or origin.sender_is_caller else ""
+        address = message.sender_address
     else:
         use_name = controls.submission_name or ""
         address = message.sender_address or submission_address(message, scope, controls)

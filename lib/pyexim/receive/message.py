@@ -217,7 +217,8 @@ class Incoming:
         log = self.scope.services.log
         message = self.message
         if log.selected("size_reject"):
-            read = self.collector.size + (1 if self.collector.header_size else 0)
+            # A session is read to its end, other input only until it is too much.
+            read = self.collector.size + (1 if self.collector.header_size else 0) if self.smtp else self.size_limit + 1
             text = (f"rejected from <{message.sender_address}> {host_and_ident(message.conn, log)}: message too big: "
                     f"read={read} max={self.size_limit}")
             log.reject(text, message_id=message.message_id, headers=self.reject_headers())
@@ -256,6 +257,8 @@ class Incoming:
         received = received_text(scope, message)
         if received:
             fields.headers.insert(0, Header(f"{received};\n\t{dates.rfc5322(self.started)}\n", "P"))
+        else:
+            fields.headers.insert(0, Header(f"Received: ; {dates.rfc5322(self.started)}\n", "*"))
         self._measure()
         refusal = self._run_acl()
         if refusal is not None and not refusal.accepted:

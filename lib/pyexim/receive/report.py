@@ -87,17 +87,14 @@ def report(task: Task, incoming: Incoming, problem: str, detail: str) -> None:
                 break
     head += f"Subject: {subject}\n"
     body = f"{text}\n"
-    if problem != "ignored_addresses":
-        body += f"{COPY}\n\n"
-    else:
-        body += f"{COPY}\n\n"
+    body += f"{COPY}\n\n"
+    if not ident:
+        body += "\n"
     copy = "".join(h.text for h in incoming.fields.headers if h.type not in "*P") or (
         "".join(incoming.collector.fields) if hasattr(incoming, "collector") else "")
     data = (head + "\n" + body + copy + "\n").encode("latin-1", "replace") + incoming.body_for_report(
         main.bounce_return_size_limit)
-    arguments = ["-t", "-oem", "-oi", "-f", "<>"]
-    if ident:
-        arguments += ["-oMm", ident]
+    arguments = ["-t", "-oem", "-oi", "-f", "<>", f"-E{ident}"]
     code = services.submit(arguments, data)
     if code:
         services.log.main(f"Child mail process returned status {code}", message_id=ident or None)

@@ -15,7 +15,7 @@ from pyexim.acl import api as acl
 from pyexim.acl.controls import controls_of
 from pyexim.base.errors import ExpansionError
 from pyexim.base.octets import lower
-from pyexim.base.taint import taint
+from pyexim.base.taint import taint, untaint
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.mailfmt.address import items, parse_address
@@ -24,7 +24,7 @@ from pyexim.model.message import Message, Recipient
 from pyexim.receive import arrival, caller, fixups
 from pyexim.receive.api import ReceiveRun, Submission
 from pyexim.receive.channel import Channel, InputTimeout
-from pyexim.receive.collect import FROM_LINE
+from pyexim.receive.collect import FROM_LINE, TOO_BIG
 from pyexim.receive.commands import literal_size
 from pyexim.receive.fixups import Origin
 from pyexim.receive.message import Envelope, Incoming, Outcome
@@ -72,11 +72,8 @@ def take(fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> 
     outcome = incoming.complete()
     if not outcome.accepted:
         return _failed(task, channel, incoming, outcome.problem, outcome)
-    code = 0
-    if task.bad and task.message.recipients:
-        report(task, incoming, "ignored_addresses", "")
     _deliver(task, incoming)
-    return code
+    return 0
 
 
 def _task(submission: Submission, conn: Connection, run: ReceiveRun) -> Task:
@@ -95,7 +92,8 @@ def _task(submission: Submission, conn: Connection, run: ReceiveRun) -> Task:
     message.deliver_firsttime = True
     message.dont_deliver = submission.dont_deliver
     message.local_error_message = submission.local_error_message
-    message.flags.update(("allow_unqualified_sender", "allow_unqualified_recipient"))
+    if not submission.no_qualify:
+        message.flags.update(("allow_unqualified_sender", "allow_unqualified_recipient"))
     own = taint(f"{login}@{main.qualify_domain}")
     sender_is_caller = submission.sender is None
     if submission.sender is not None:
@@ -107,7 +105,7 @@ def _task(submission: Submission, conn: Connection, run: ReceiveRun) -> Task:
         message.sender_local = True
         if local:
             conn.authenticated_id = login
-            conn.authenticated_sender = own
+            conn.authenticated_sender = untaint(own)
     envelope = Envelope(raw_sender=message.sender_address, reference=services.message_reference)
     if message.sender_address and rewrite.has_rules(run.config, "F"):
         message.sender_address = taint(rewrite.rewrite_one(message.sender_address, "F", scope))
@@ -228,7 +226,7 @@ class Extracting(Incoming):
     def read_header(self) -> None:
         """Make Headers, and the recipients of them with -t."""
         super().read_header()
-        if self.task.submission.extract_recipients and self.collector.problem is None:
+        if self.task.submission.extract_recipients and self.collector.problem in (None, TOO_BIG):
             self._extract()
 
     def _process(self) -> Outcome | None:
@@ -241,6 +239,12 @@ class Extracting(Incoming):
         if self.task.bad:
             self._extraction_failed("bad addresses found in headers")
         return super()._process()
+
+    def store(self, said: Outcome | None) -> Outcome:
+        """Commit the message; addresses that had to be left out are reported first."""
+        if self.task.bad:
+            report(self.task, self, "ignored_addresses", "")
+        return super().store(said)
 
     def _extraction_failed(self, text: str) -> None:
         ident = self.message.message_id
@@ -272,6 +276,7 @@ class Extracting(Incoming):
                     seen.add(address)
                     _add_recipient(task, address)
         fixups.remove_bcc(fields)
+        self.message.nonrecipients.update(excluded)
 
 
 def _folded(address: str) -> str:
@@ -301,7 +306,9 @@ def _failed(task: Task, channel: Channel, incoming: Incoming | None, problem: st
     mode = task.submission.error_mode
     detail = outcome.detail if outcome is not None else ""
     if task.message.local_error_message or not task.message.sender_address:
-        return _no_sender(task, detail or problem)
+        text = {"size": f"message too big (limit set to {detail})",
+                "acl": f"rejected by non-SMTP ACL: {detail}"}.get(problem, detail or problem)
+        return _no_sender(task, text)
     if mode in ("m", "w", "e"):
         if incoming is None:
             incoming = Extracting(task)
@@ -326,9 +333,8 @@ def _no_sender(task: Task, detail: str) -> int:
 def _tell(task: Task, problem: str, detail: str) -> None:
     main = task.run.config.main
     if problem in ("bad_address", "bad_addresses"):
-        joint = "  " if problem == "bad_address" else ": "
-        text = "".join(f"exim: invalid address: {b.text}{joint if problem == 'bad_address' else ': '}{b.error}\n"
-                       for b in task.bad)
+        lead = " " if problem == "bad_addresses" else ""
+        text = "".join(f"exim: invalid address: {lead}{b.text}: {b.error}\n" for b in task.bad)
     elif problem == "no_recipients":
         text = "exim: no recipients in message\n"
     elif problem == "size":
