@@ -82,7 +82,7 @@ NAMES: Final = {
     "expansion items": "pyexim.expand.table:ITEMS",
     "expansion operators": "pyexim.expand.table:OPERATORS",
     "expansion conditions": "pyexim.expand.table:CONDITIONS",
-    "expansion variables": "pyexim.expand.variables_table:VARIABLES",
+    "expansion variables": "pyexim.expand.variables:VARIABLES",
     "lookups": "pyexim.lookup.table:available",
 }
 """Where the names for the builtin macros are."""
