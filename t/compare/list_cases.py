@@ -41,11 +41,11 @@ def ask(exim: str, kind: str, subject: str, text: str) -> str:
         if kind == "host":
             conf.write_text(configuration(spool, f"acl_smtp_connect = c\nbegin acl\nc:\n  accept hosts = {text}\n"
                                           "         logwrite = ANSWER yes $host_data\n  accept logwrite = ANSWER no\n"))
-            command = [exim, "-C", str(conf), "-bh", subject]
+            command: list[str | bytes] = [exim, "-C", str(conf), "-bh", subject]
         else:
             conf.write_text(configuration(spool, ""))
             expression = f"${{if {CONDITIONS[kind]}{{{subject}}}{{\\N{text}\\N}}{{yes $value}}{{no}}}}"
-            command = [exim, "-C", str(conf), "-be", expression]
+            command = [exim, "-C", str(conf), "-be", expression.encode("latin-1")]
         done = subprocess.run(command, input=b"quit\r\n", capture_output=True, timeout=60, check=False)
         out = done.stdout.decode("latin-1").strip()
         log = done.stderr.decode("latin-1").strip()

@@ -110,15 +110,15 @@ def compile_addresses(context: Context, text: str) -> CompiledList:
 def _is_plain(item: str) -> bool:
     """Tell whether an item is an address without anything special."""
     local, at, domain = item.rpartition("@")
-    return (bool(at) and local[:1] not in ("^", "*", "/", "@", "") and domain[:1] not in ("", "*", "+", "^", "[")
+    return (bool(at) and local[-1:] != "@" and local[:1] not in ("^", "*", "/", "@", "") and domain[:1] not in ("", "*", "+", "^", "[")
             and ";" not in item)
 
 
 def _address_table(addresses: list[str], caseful: bool) -> Matcher:
     table: dict[str, Match] = {}
     for address in addresses:
-        subject = AddressSubject(untaint(address))
-        table.setdefault(subject.address if caseful else subject.folded, Match(True, address))
+        # once case matters it does for the whole pattern, while the subject's domain is in lower case
+        table.setdefault(untaint(address) if caseful else lower(untaint(address)), Match(True, address))
     if caseful:
         return lambda subject, scope: table.get(subject.address)
     return lambda subject, scope: table.get(subject.folded)
@@ -165,7 +165,10 @@ def _whole_lookup(found: tuple[str, str], caseful: bool) -> Matcher:
 
 def _both_parts(item: str, scope: Scope, caseful: bool) -> Matcher:
     """Compile "local@domain": the local part may begin with an asterisk, the domain is any domain item."""
-    local, _, domain = item.rpartition("@")
+    at = item.rindex("@")
+    if at and item[at - 1] == "@":  # "@", "@[]" or "@mx_any" as the domain
+        at -= 1
+    local, domain = item[:at], item[at + 1:]
     any_local = local == "*"
     wanted = untaint(local) if caseful else lower(untaint(local))
     tail = wanted[1:] if wanted[:1] == "*" else None
@@ -202,14 +205,11 @@ def _domain_only(item: str, scope: Scope) -> Matcher:
     """Compile a domain: it stands for any address there."""
     domain_matcher = plain_name(item) if item[:1] == "*" else name_item(item, scope, "domain", False)
     value = Match(True, item)
-    everything = item == "*"
 
     def match(subject: Any, scope: Scope) -> Match | None:
         if not subject.address:
             return None
         if not subject.qualified:
-            if everything:
-                return value
             _unqualified(subject, item, scope)
             return None
         outcome = domain_matcher(subject.domain, scope)

@@ -118,6 +118,11 @@ class CompiledList:
             return NOT_FOUND
         return self._default
 
+    def match_item(self, subject: Any, scope: Scope) -> Match | None:
+        """Match a subject, for a list that refers to this one by name."""
+        outcome = self.match(subject, scope)
+        return outcome if outcome.found or outcome.deferred else None
+
 
 Compiler = Callable[["Context", str], CompiledList]
 
@@ -187,7 +192,7 @@ def named_item(name: str, context: Context, compiler: Compiler) -> tuple[Matcher
     below = Context(scope, kind, context.caseful, context.option, context.depth + 1)
     if is_literal(named.text):
         compiled = compiler(below, named.text)
-        matcher: Matcher = compiled.match
+        matcher: Matcher = compiled.match_item
         costly, constant = compiled.costly, compiled.constant
     else:
         costly, constant = True, named.cached
@@ -195,7 +200,9 @@ def named_item(name: str, context: Context, compiler: Compiler) -> tuple[Matcher
 
         def matcher(subject: Any, scope: Scope) -> Match | None:
             found = compiled_list(text, scope, kind, caseful, option, compiler)
-            return found if isinstance(found, Match) else found.match(subject, scope)
+            if isinstance(found, Match):
+                return found if found.deferred else None
+            return found.match_item(subject, scope)
 
     if costly and constant:
         return _remembered(matcher, f"{kind}+{name}{'!' if context.caseful else ''}"), costly, constant

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pyexim.base.ipaddress import parse_literal
 from pyexim.base.lists import split_list
 from pyexim.base.octets import lower
-from pyexim.base.taint import is_tainted, like, untaint
+from pyexim.base.taint import like, untaint
 from pyexim.expand.scope import Scope
 from pyexim.match.items import (
     CompiledList,
@@ -106,19 +106,23 @@ def name_item(item: str, scope: Scope, kind: str, caseful: bool, *, in_file: boo
         if special is not None:
             return special
     if kind != "string" and ";" in item and item[:1] != "*":
-        return _lookup(item)
+        return _lookup(item, caseful)
     return plain_name(item, caseful=caseful)
 
 
-def _lookup(item: str) -> Matcher:
+def _lookup(item: str, caseful: bool) -> Matcher:
     found = split_lookup(item)
     if found is None:
         return failing(f'unknown lookup type "{untaint(item.partition(";")[0])}"')
-    return lookup_item(found[0], found[1], _own)
+    return lookup_item(found[0], found[1], _as_it_is if caseful else _lowered)
 
 
-def _own(subject: Any) -> str:
-    return str(subject) if not is_tainted(subject) else subject
+def _as_it_is(subject: Any) -> str:
+    return subject  # type: ignore[no-any-return]
+
+
+def _lowered(subject: Any) -> str:
+    return like(lower(subject), subject)
 
 
 def _special_domain(item: str, scope: Scope) -> Matcher | None:
