@@ -52,7 +52,7 @@ CASES = [
     ("greeting junk", "S: hello\nC: .*", A,
      [("pending", -19, 65, "Malformed SMTP reply in response to initial connection: hello", H)], True),
     ("greeting closed", "X:", A, [("pending", -18, 65, CLOSED + "initial connection", H)], True),
-    ("greeting reset", "R:", A, [("pending", -18, 65, CLOSED + "initial connection", H)], True),
+    ("greeting reset", "W: 0.1\nR:", A, [("pending", -18, 65, CLOSED + "initial connection", H)], True),
     ("greeting silence", "W: 1.5", A, [("pending", 110, 65, TIMEOUT + "initial connection", H)], True),
     ("ehlo refused, then closed", GREET + "S: 450 nix\nC: HELO.*\nX:", A,
      [("pending", -18, 65, CLOSED + "HELO test.example (EHLO response was: 450 nix)", H)], True),
