@@ -13,11 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from setproctitle import setproctitle
+
 from pyexim import privs, settings
 from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
 from pyexim.config.configuration import Configuration
 from pyexim.deliver.jobs import decode_job, encode_job, encode_results, unpack, unpack_address
 from pyexim.deliver.starter import LocalJob, StarterSettings
+from pyexim.deliver.warm import warm_up
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope, Services
 from pyexim.match.lists import split_list
@@ -136,8 +139,12 @@ def starter_settings(config: Configuration, services: Services, *, privileged: b
     """Return what a starter for a configuration decides by; raise ConfigError for a wrong never_users."""
     return StarterSettings(run_job(config, services, fsync=not config.main.disable_fsync),
                            never_users(config, services), privileged=privileged,
-                           panic=services.log.crash,
+                           panic=services.log.crash, warm=lambda: warm_up(config), title=_title,
                            exim_uid=services.exim_uid, exim_gid=services.exim_gid)
+
+
+def _title(text: str) -> None:
+    setproctitle(f"pyexim: {text}")
 
 
 def never_users(config: Configuration, services: Services) -> frozenset[int]:

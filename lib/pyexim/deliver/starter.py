@@ -67,6 +67,8 @@ class StarterSettings:
     exim_uid: int = -1
     exim_gid: int = -1
     title: Callable[[str], None] | None = None
+    warm: Callable[[], None] | None = None
+    """Called once in the starter: loads what its children will need."""
 
 
 class StarterError(Exception):
@@ -143,6 +145,8 @@ def serve(control: socket.socket, config: Configuration, services: Services) -> 
 
 def serve_with(control: socket.socket, rules: StarterSettings) -> int:
     """Serve until the control socket ends: new clients come through it, {"type": "client"} with a socket."""
+    if rules.warm is not None:
+        rules.warm()
     gc.collect()
     gc.freeze()  # keeps the pages of the heap shared with the children
     poll = select.poll()
