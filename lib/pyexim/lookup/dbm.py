@@ -35,7 +35,7 @@ class Dbm(Lookup):
         return key.encode("latin-1") + b"\0"
 
     def open(self, name: str, scope: Scope) -> DbmFile | Deferred:
-        last = f"failed to open {name} as a DBM file: No such file or directory"
+        last = f"failed to open {name} as a db (v4.1+) file: No such file or directory"
         for path in (name, name + ".db"):
             try:
                 with open(path.encode("latin-1"), "rb") as f:
@@ -47,13 +47,13 @@ class Dbm(Lookup):
             except FileNotFoundError:
                 continue
             except OSError as e:
-                return Deferred(f"failed to open {path} as a DBM file: {e.strerror}")
+                return Deferred(f"failed to open {path} as a db (v4.1+) file: {e.strerror}")
             try:
                 if int.from_bytes(data[:4], "little") in _GDBM or int.from_bytes(data[:4], "big") in _GDBM:
                     return DbmFile(path, identity(st), _read_gdbm(path))
                 return DbmFile(path, identity(st), read(data))
             except NotBerkeley as e:
-                return Deferred(f"failed to open {path} as a DBM file: {e}")
+                return Deferred(f"failed to open {path} as a db (v4.1+) file: {e}")
         return Deferred(last)
 
     def current(self, handle: Any) -> bool:

@@ -200,15 +200,17 @@ class Lsearch(Lookup):
             fd = os.open(name.encode("latin-1"), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as e:
             return Deferred(f"failed to open {name} for linear search: {e.strerror}")
-        with os.fdopen(fd, "rb") as f:
-            st = os.fstat(f.fileno())
+        try:
+            st = os.fstat(fd)
             complaint = check_file(st, name, self.name)
             if complaint:
                 return Deferred(complaint)
-            try:
+            with os.fdopen(fd, "rb", closefd=False) as f:
                 return TextFile(name, identity(st), f.read())
-            except OSError as e:
-                return Deferred(f"failed to read {name} for linear search: {e.strerror}")
+        except OSError as e:
+            return Deferred(f"failed to read {name} for linear search: {e.strerror}")
+        finally:
+            os.close(fd)
 
     def current(self, handle: Any) -> bool:
         return unchanged(handle.path, handle.identity)

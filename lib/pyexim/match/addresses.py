@@ -110,8 +110,8 @@ def compile_addresses(context: Context, text: str) -> CompiledList:
 def _is_plain(item: str) -> bool:
     """Tell whether an item is an address without anything special."""
     local, at, domain = item.rpartition("@")
-    return (bool(at) and local[-1:] != "@" and local[:1] not in ("^", "*", "/", "@", "") and domain[:1] not in ("", "*", "+", "^", "[")
-            and ";" not in item)
+    return (bool(at) and local[-1:] != "@" and local[:1] not in ("^", "*", "/", "@", "")
+            and domain[:1] not in ("", "*", "+", "^", "[") and ";" not in item)
 
 
 def _address_table(addresses: list[str], caseful: bool) -> Matcher:
