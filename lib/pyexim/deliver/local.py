@@ -8,6 +8,7 @@ Spec: chapters "Environment for running local transports" and "Generic options f
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from pyexim.expand.scope import Scope, Services
 from pyexim.match.lists import split_list
 from pyexim.model.address import Address
 from pyexim.model.message import Message
-from pyexim.spool.api import parse_header_file
+from pyexim.spool.api import append_line, journal_lines, parse_header_file
 from pyexim.transports.base import Result, TransportRun
 
 ERRNO_UIDFAIL = -28
@@ -175,7 +176,8 @@ def make_job(batch: list[Address], env: Environment, *, header: str, data_fd: in
     job = encode_job(shadow or batch[0].transport.name, batch, return_path=return_path, home=env.home_dir,
                      cwd=env.current_dir, uid=env.uid, gid=env.gid, shadow=shadow is not None, facts=facts or {})
     return LocalJob(job=job, header=header, data_fd=data_fd, journal_fd=journal_fd, uid=env.uid, gid=env.gid,
-                    user_name=env.user_name, current_dir=env.current_dir, batch=batch)
+                    user_name=env.user_name, current_dir=env.current_dir, batch=batch,
+                    stay=batch[0].transport.driver_name == "appendfile" and shadow is None)
 
 
 # -- in the child
@@ -206,12 +208,17 @@ def deliver_batch(values: dict[str, Any], batch: list[Address], message: Message
         address.transport = transport
     shadow = bool(values.get("shadow"))
 
-    def delivered(address: Address) -> None:
+    not_journalled: dict[int, int] = {}
+
+    def delivered(*addresses: Address) -> None:
         if shadow:
             return
-        write_all(journal_fd, address.unique.encode("latin-1") + b"\n")
-        if fsync:
-            os.fsync(journal_fd)
+        try:
+            append_line(journal_fd, journal_lines([a.unique for a in addresses]), sync=fsync)
+        except OSError as e:
+            # It has been delivered all the same: the result says so, to the process that can log this.
+            for address in addresses:
+                not_journalled[id(address)] = e.errno or errno.EIO
 
     scope = delivery_scope(config, services, message, batch)
     scope.transport_name = transport.name
@@ -222,6 +229,8 @@ def deliver_batch(values: dict[str, Any], batch: list[Address], message: Message
                        return_path=unpack(values["return_path"]), uid=values["uid"], gid=values["gid"],
                        home_dir=home, current_dir=unpack(values.get("cwd")))
     results: list[Result] = transport.driver.deliver(batch, run)
+    for result in results:
+        result.journal_error = not_journalled.get(id(result.address), 0)
     return results
 
 

@@ -9,6 +9,7 @@ The same manager serves a queue run in a command, without job socket.  docs/proc
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -26,7 +27,7 @@ from pyexim.deliver.pool import Parking
 from pyexim.deliver.starter import Client, Connector
 from pyexim.expand.scope import LogSink
 
-PATIENCE: Final = 0.02
+PATIENCE: Final = 0.05
 """Seconds that a job waits, while every worker is kept by one slow job, before another worker is forked."""
 BASE: Final = os.cpu_count() or 1
 """Workers that are forked as soon as jobs wait."""
@@ -387,6 +388,8 @@ def run_manager(jobs: socket.socket, make_run: Callable[[], DeliverRun], connect
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     manager.watch(wake_read.fileno())
+    gc.collect()
+    gc.freeze()  # once, here: the workers share these pages
     while not manager.finished():
         manager.turn(0.2 if manager.stopping is not None else None)
     manager.close()

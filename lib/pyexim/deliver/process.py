@@ -97,6 +97,8 @@ class _Delivery:
             self._give_up(addresses)
         else:
             self._route(addresses)
+            if not self._journal_ready():
+                return Attempt("kept")
             self._local()
             self._remote()
         return self._finish()
@@ -164,6 +166,19 @@ class _Delivery:
             record.fail(address, None, return_path=None)
         for address in made.deferred:
             record.defer(address, None)
+
+    def _journal_ready(self) -> bool:
+        """Open the journal before anything is delivered; without one nothing is, and the attempt has not been."""
+        if not self.plan.local and not self.plan.remote:
+            return True
+        try:
+            self.locked.journal_fd()
+        except OSError as e:
+            text = f"Couldn't open journal file for {self.message.message_id}: {e.strerror}"
+            self.services.log.main(text, message_id=self.message.message_id)
+            self.services.log.panic(text, message_id=self.message.message_id)
+            return False
+        return True
 
     # -- local deliveries
 
@@ -350,6 +365,7 @@ class _Delivery:
             if result.log_output:
                 self.services.log.main(f"<{result.address.address}>: {batch[0].transport.name} transport output: "
                                        f"{printable(result.log_output)}", message_id=self.message.message_id)
+        results = self._with_journal(results)
         good = [r for r in results if r.status == OK and not r.return_output]
         shadow = ""
         if good and batch[0].transport.driver.is_local and batch[0].transport.options.shadow_transport:
@@ -377,6 +393,14 @@ class _Delivery:
                 if batch[0].transport.driver.is_local and not result.retries and not not_tried:
                     address.retries.append(_local_retry(address, result))
                 self.record.defer(address, result)
+
+    def _with_journal(self, results: list[Result]) -> list[Result]:
+        """Take for done what the journal says is done, though its process died before it could tell."""
+        if all(r.status == OK for r in results):
+            return results
+        done = self.locked.journalled()
+        return [Result(r.address, OK) if r.status != OK and r.address.unique in done else r
+                for r in results] if done else results
 
     def _forget_failures(self, good: list[Result]) -> None:
         for result in good:

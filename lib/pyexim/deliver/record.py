@@ -9,6 +9,8 @@ Spec: chapters "Log files" and "How Exim receives and delivers mail", section "L
 
 from __future__ import annotations
 
+import os
+
 from pyexim.base.errors import ExpansionError
 from pyexim.deliver import loglines
 from pyexim.expand.engine import expand
@@ -40,7 +42,6 @@ class Record:
         self._children: dict[int, int] = {}
         self._edges: set[tuple[int, int]] = set()
         self._duplicates: dict[int, list[Address]] = {}
-        self.journalled: set[str] = set()
         self.received = self.message.received_time_complete or self.message.received_time
 
     # -- lines
@@ -90,10 +91,21 @@ class Record:
         self._duplicates.setdefault(id(same), []).append(address)
         self.count_children([address])
 
-    def journal(self, address: Address) -> None:
-        """Record at once that an address is delivered: called by a transport that runs in this process."""
-        self.locked.journal(address.unique)
-        self.journalled.add(address.unique)
+    def journal(self, *addresses: Address) -> None:
+        """Record at once that addresses are delivered: called by a transport that runs in this process.
+
+        A journal that cannot be written is told to the administrator; the deliveries have been made, so that
+        the attempt goes on with that knowledge.
+        """
+        try:
+            self.locked.journal(*[a.unique for a in addresses])
+        except OSError as e:
+            self.journal_failed(e.errno or 0)
+
+    def journal_failed(self, number: int) -> None:
+        """Tell the administrator that deliveries are not in the journal."""
+        self.log.panic(f"failed to update journal for {self.message.message_id}: {os.strerror(number)}",
+                       message_id=self.message.message_id)
 
     def done(self, address: Address, *, note: bool = True) -> None:
         """Mark an address as done with, and its ancestors when this was their last child."""
@@ -126,6 +138,8 @@ class Record:
             first = False
             self.note(loglines.msglog_delivered(address, address.transport.name))
             self.retries += result.retries
+            if result.journal_error:
+                self.journal_failed(result.journal_error)
             if result.host_name is not None:
                 address.host_used = Host(result.host_name, result.host_address, result.host_port)
             self.done(address)

@@ -30,7 +30,7 @@ class RemoteRun:
 
     scope: Scope
     locked: LockedMessage
-    journal: Callable[[Address], None]
+    journal: Callable[..., None]
     first_attempt: bool
     continued: object = None
 

@@ -3,7 +3,8 @@
 It forks a child that becomes a user and runs one local transport, and it opens a file as a user.  It
 reads no mail: what a job says about the message is a text that the child reads once it has become the
 user.  It is forked early, so that it stays small (a fork costs 0.65 ms from 8 MB, 3 ms from 40 MB).
-Without root everything is the same except that nobody becomes anybody else.
+Without root everything is the same except that nobody becomes anybody else.  Here are the clients and the
+way to the starter; what it does itself is in ``starting``.
 
 A client is a delivery process; it holds one SOCK_SEQPACKET socket.  The results of a job come through a
 pipe of the client's own, so the starter never waits for a child, and a child that dies shows as a pipe
@@ -15,28 +16,20 @@ docs/processes.md has the records.  Spec: chapter "Environment for running local
 from __future__ import annotations
 
 import errno
-import gc
 import json
 import os
-import select
 import socket
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from pyexim import child, fdpass, privs
+from pyexim import child, fdpass
 from pyexim.config.configuration import Configuration
 from pyexim.deliver.jobs import decode_results
+from pyexim.deliver.starting import Server, StarterError, StarterSettings, check_user, open_as, start_child
 from pyexim.expand.scope import Services
 from pyexim.model.address import Address
 from pyexim.transports.base import Result
-
-_OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
-
-RunJob = Callable[[str, str, int, int, int, int], int]
-"""(job, header file content, -D file, journal, result pipe, uid) -> exit code: ``deliver.local.run_job``
-with the configuration and services bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,85 +45,9 @@ class LocalJob:
     user_name: str | None = None
     """Name whose supplementary groups the child gets, or None."""
     current_dir: str = "/"
+    stay: bool = False
+    """The child may do further jobs of the same user: a delivery to a file leaves nothing behind in it."""
     batch: list[Address] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class StarterSettings:
-    """What the starter decides by."""
-
-    run_job: RunJob
-    never_users: frozenset[int] = frozenset({0})
-    privileged: bool = True
-    """Whether children become somebody else; False in a set-up without root."""
-    panic: Callable[[str], None] | None = None
-    exim_uid: int = -1
-    exim_gid: int = -1
-    title: Callable[[str], None] | None = None
-    warm: Callable[[], None] | None = None
-    """Called once in the starter: loads what its children will need."""
-
-
-class StarterError(Exception):
-    """A job could not be started; the text says why."""
-
-
-def check_user(rules: StarterSettings, uid: int, gid: int) -> str | None:
-    """Return why nothing may be run as a user (never_users at the last door), or None."""
-    if not rules.privileged:
-        return None
-    if uid < 0 or gid < 0:
-        return f"uid={uid} gid={gid} is no user to run a delivery as"
-    if uid in rules.never_users:
-        return f"User {uid} is on the never_users list"
-    return None
-
-
-def start_child(rules: StarterSettings, record: fdpass.Record, fds: list[int],
-                close: list[Callable[[], None]]) -> int:
-    """Fork the child of one job; its process id.  OSError where no process can be made, StarterError where none may be.
-
-    ``fds`` are the -D file, the journal and the result pipe; ``close`` is called in the child.
-    """
-    uid, gid = int(record["uid"]), int(record["gid"])
-    why = check_user(rules, uid, gid)
-    if why is not None:
-        raise StarterError(why)
-    name, directory = record.get("user_name"), str(record["current_dir"])
-
-    def job() -> int:
-        for f in close:
-            f()
-        try:
-            return run()
-        except Exception:  # noqa: BLE001 - reported to the delivery process, which can write to the log
-            _tell(fds[2], {"crash": traceback.format_exc()})
-            return child.EX_SOFTWARE
-
-    def run() -> int:
-        if rules.privileged:
-            privs.become(uid, gid, user_name=name)
-        os.umask(0)
-        try:
-            os.chdir(directory)
-        except OSError as e:
-            return _cannot(fds[2], f"failed to chdir to {directory}", e)
-        if rules.title is not None:
-            rules.title("local delivery")
-        return rules.run_job(str(record["job"]), str(record["header"]), fds[0], fds[1], fds[2], uid)
-
-    return child.fork(job, on_error=rules.panic)
-
-
-def _cannot(pipe: int, text: str, error: OSError) -> int:
-    """Report that the child could not begin."""
-    _tell(pipe, {"failed": [error.errno or errno.EIO, text]})
-    return 1
-
-
-def _tell(pipe: int, what: dict[str, Any]) -> None:
-    """Report something that is no result."""
-    os.write(pipe, json.dumps(what).encode("ascii"))
 
 
 # -- the server
@@ -145,87 +62,18 @@ def serve(control: socket.socket, config: Configuration, services: Services) -> 
 
 def serve_with(control: socket.socket, rules: StarterSettings) -> int:
     """Serve until the control socket ends: new clients come through it, {"type": "client"} with a socket."""
-    if rules.warm is not None:
-        rules.warm()
-    gc.collect()
-    gc.freeze()  # keeps the pages of the heap shared with the children
-    poll = select.poll()
-    clients: dict[int, socket.socket] = {control.fileno(): control}
-    poll.register(control, select.POLLIN)
-    while True:
-        for fd, _ in poll.poll(1000 if len(clients) > 1 else 5000):
-            sock = clients[fd]
-            try:
-                got = fdpass.receive(sock)
-            except (OSError, fdpass.PassError):
-                got = None
-            if got is None:
-                if sock is control:
-                    return 0
-                poll.unregister(fd)
-                clients.pop(fd).close()
-                continue
-            record, fds = got
-            if sock is control:
-                if record["type"] == "client" and len(fds) == 1:
-                    new = socket.socket(fileno=fds[0])
-                    clients[new.fileno()] = new
-                    poll.register(new, select.POLLIN)
-                else:
-                    _close_all(fds)
-            else:
-                _serve_one(sock, record, fds, rules, clients)
-        child.reap()
+    return Server(control, rules).serve()
+
+
+__all__ = ["Client", "Connector", "Direct", "LocalJob", "StarterError", "StarterSettings", "check_user", "launch",
+           "serve", "serve_with"]
+
+# -- the clients
 
 
 def _close_all(fds: list[int]) -> None:
     for fd in fds:
         os.close(fd)
-
-
-def _serve_one(sock: socket.socket, record: fdpass.Record, fds: list[int], rules: StarterSettings,
-               clients: dict[int, socket.socket]) -> None:
-    """Do what one record asks for; the answer says whether it was begun."""
-    answer: fdpass.Record = {"type": "refused", "text": "not a request"}
-    passed: list[int] = []
-    try:
-        if record["type"] == "local" and len(fds) == 3:
-            start_child(rules, record, fds, [s.close for s in clients.values()])
-            return  # the result pipe is the answer
-        if record["type"] == "open":
-            fd, number = open_as(rules, str(record["path"]), int(record["uid"]), int(record["gid"]),
-                                 record.get("user_name"))
-            answer = {"type": "opened", "errno": number}
-            if fd >= 0:
-                passed.append(fd)
-    except (StarterError, OSError, KeyError, ValueError, TypeError) as e:
-        if record.get("type") == "local" and len(fds) == 3:
-            _tell(fds[2], {"refused": str(e)})
-            return
-        answer = {"type": "refused", "text": str(e)}
-    finally:
-        _close_all(fds)
-    try:
-        fdpass.send(sock, answer, passed)
-    except OSError:
-        pass  # the client is gone; its end of file is seen next
-    finally:
-        _close_all(passed)
-
-
-def open_as(rules: StarterSettings, path: str, uid: int, gid: int, user_name: str | None) -> tuple[int, int]:
-    """Open a file for reading as a user: (descriptor, 0) or (-1, errno).  A FIFO does not hang it."""
-    data = path.encode("latin-1")
-    try:
-        if rules.privileged:
-            with privs.effective(uid, gid):
-                return os.open(data, _OPEN_FLAGS), 0
-        return os.open(data, _OPEN_FLAGS), 0
-    except OSError as e:
-        return -1, e.errno or errno.EIO
-
-
-# -- the clients
 
 
 class Client:
@@ -313,7 +161,7 @@ class Direct:
 
 def _record(job: LocalJob) -> fdpass.Record:
     return {"type": "local", "uid": job.uid, "gid": job.gid, "user_name": job.user_name,
-            "current_dir": job.current_dir, "job": job.job, "header": job.header}
+            "current_dir": job.current_dir, "stay": job.stay, "job": job.job, "header": job.header}
 
 
 def collect(pipe: int, batch: list[Address], panic: Callable[[str], None] | None = None) -> list[Result]:

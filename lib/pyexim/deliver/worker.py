@@ -38,7 +38,6 @@ def serve(control: socket.socket, run: DeliverRun, *, title: Callable[[str], Non
     run.services.start_delivery = lambda message_id, queue: fdpass.send(
         control, {"type": "deliver", "id": message_id, "queue": queue})
     worker = _Worker(control, run, pool, title)
-    gc.collect()
     gc.freeze()
     try:
         return worker.loop()

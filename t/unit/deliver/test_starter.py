@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,3 +128,76 @@ def test_results_that_are_not_whole_are_none() -> None:
     assert decode_results(whole[:-1], batch) is None
     assert decode_results(b"", batch) is None
     assert decode_results(encode_results([Result(batch[0], "ok")], batch), batch) is None
+
+
+def pid_job(job: str, header: str, data_fd: int, journal_fd: int, pipe: int, uid: int) -> int:
+    """A stand-in that tells which process did it."""
+    if job == "crash":
+        raise ValueError("as asked")
+    batch = [make_address("a@x"), make_address("b@x")]
+    os.write(pipe, encode_results([Result(a, "ok", text=str(os.getpid())) for a in batch], batch))
+    return 0
+
+
+@pytest.fixture
+def staying() -> Iterator[Client]:
+    pid, connector = starter.launch(StarterSettings(pid_job, privileged=False))
+    client = Client(connector.connect())
+    yield client
+    client.close()
+    connector.close()
+    child.wait(pid)
+
+
+def who_did(client: Client, job: LocalJob) -> str:
+    time.sleep(0.05)  # for the word that the last child is free
+    return client.run_local(job)[0].text
+
+
+def test_a_child_stays_for_the_next_job_of_its_user(staying: Client, tmp_path: Path) -> None:
+    job = make_job(tmp_path, "good", stay=True)
+    first = who_did(staying, job)
+    assert who_did(staying, job) == first == who_did(staying, job)
+    other = make_job(tmp_path, "good", stay=True, user_name="somebody")
+    second = who_did(staying, other)
+    assert second != first
+    assert who_did(staying, job) == first
+    once = make_job(tmp_path, "good")
+    assert who_did(staying, once) not in (first, second)
+
+
+def test_a_child_that_crashes_does_not_stay(staying: Client, tmp_path: Path) -> None:
+    told: list[str] = []
+    staying.panic = told.append
+    first = who_did(staying, make_job(tmp_path, "good", stay=True))
+    assert who_did(staying, make_job(tmp_path, "crash", stay=True)) != first
+    assert "as asked" in told[0]
+    assert who_did(staying, make_job(tmp_path, "good", stay=True)) != first
+
+
+def test_a_child_that_was_killed_is_not_used_again(staying: Client, tmp_path: Path) -> None:
+    job = make_job(tmp_path, "good", stay=True)
+    first = who_did(staying, job)
+    os.kill(int(first), 9)
+    assert who_did(staying, job) != first
+
+
+def test_children_leave_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyexim.deliver import starting
+
+    monkeypatch.setattr(starting, "STAY", 20)
+    pid, connector = starter.launch(StarterSettings(pid_job, privileged=False))
+    client = Client(connector.connect())
+    job = make_job(tmp_path, "good", stay=True)
+    seen = set()
+    for _ in range(3):
+        seen.add(client.run_local(job)[0].text)
+        time.sleep(0.5)
+    assert len(seen) == 3
+    # Jobs that come just when a child is leaving are done all the same.
+    for _ in range(40):
+        assert client.run_local(job)[0].status == "ok"
+        time.sleep(0.02)
+    client.close()
+    connector.close()
+    child.wait(pid)
