@@ -41,9 +41,10 @@ class _Bad(Exception):
     """Leaves the parser with Exim's message."""
 
 
-_plain = re.compile(
-    r"<?([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)@([A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9][A-Za-z0-9-]*)*)(>?)"
-).fullmatch
+_PLAIN = (r"([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)@([A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9][A-Za-z0-9-]*)*)")
+_NAME = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-][A-Za-z0-9!#$%&'*+/=?^_`{|}~. -]*"
+_plain = re.compile(rf"[ \t]*(?:<{_PLAIN}>|{_PLAIN}|{_NAME} <{_PLAIN}>)[ \t]*").fullmatch
+"""The common forms, read by one expression: a bare address, one in brackets, one after a simple name."""
 _blank = re.compile(r"[ \t\r\n\v\f]+").match
 _WORD = r'[^\x00-\x20\x7f()<>@,;:\\".\[\]]*'
 _atom = re.compile(rf"{_WORD}(?:\\(?:.|\Z){_WORD})*", re.DOTALL).match
@@ -285,9 +286,10 @@ def parse_address(text: str, *, allow_empty: bool = False, allow_domain_literals
     The result's address is tainted if the text is.
     """
     m = _plain(text)
-    if m is not None and (text[0] == "<") == (m.end(3) > m.start(3)):
-        start, end = m.start(1), m.end(2)
-        return ParsedAddress(like(text[start:end], text), m.start(2) - start, start, end)
+    if m is not None:
+        n = m.lastindex or 2
+        start, end = m.start(n - 1), m.end(n)
+        return ParsedAddress(like(text[start:end], text), m.start(n) - start, start, end)
     try:
         got = _parse(_Parser(text, allow_domain_literals, strip_trailing_dot, allow_utf8_domains),
                      allow_empty, strip_excess_angle_brackets)

@@ -148,7 +148,7 @@ class Batch:
             raise BatchError(503, "Sender already given", line)
         if not argument.strip():
             raise BatchError(501, "MAIL FROM must have an address operand", line)
-        message = self.session.new_message()
+        message = self.session.begin_message()
         path, _ = split_parameters(argument, MAIL_PARAMETERS)
         address = self._address(line, path, empty=True)
         if not self.conn.submitter_trusted:

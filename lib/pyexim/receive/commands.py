@@ -180,7 +180,7 @@ def mail(session: Session, command: Command) -> None:
         core.reply(421, "too many messages in this connection")
         session.log.reject(f"rejected MAIL command {session.who()}: too many messages in one connection")
         return
-    message = session.new_message()
+    message = session.begin_message()
     path, parameters = split_parameters(argument, MAIL_PARAMETERS if conn.esmtp else frozenset())
     wrong = _mail_parameters(session, parameters)
     if wrong is not None:

@@ -88,6 +88,8 @@ class Session:
         self.exit_code = 0
         self.unqualified: dict[str, bool] = {}
         self.offered_dsn = False
+        self._fresh = False
+        """Nothing has touched the message since it was made."""
         self.too_many_recipients = False
         self._origin: Origin | None = None
         self._originator = ("", -1, -1)
@@ -174,6 +176,11 @@ class Session:
     def new_message(self) -> Message:
         """Begin a transaction: nothing of the one before stays."""
         scope = self.scope
+        if self._fresh and scope.message is not None:
+            self.controls.reset_message()
+            scope.message.acl_m.clear()
+            return scope.message
+        self._fresh = True
         message = Message(conn=self.conn, deliver_firsttime=True)
         message.originator_login, message.originator_uid, message.originator_gid = self._originator
         if self.local:
@@ -313,6 +320,12 @@ class Session:
             history.append(verb)
             if len(history) > HISTORY:
                 del history[0]
+
+    def begin_message(self) -> Message:
+        """Return the message of a MAIL command, which is about to be touched."""
+        message = self.new_message()
+        self._fresh = False
+        return message
 
     def on_command(self, command: Command) -> None:
         """Handle a command that is in order."""

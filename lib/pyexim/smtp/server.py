@@ -296,6 +296,8 @@ class Server:
             if verb == "MAIL":
                 self.state = SENDER
                 self.recipients = 0
+                self._rcpt_reply = None
+                self._rcpt_same = True
             elif verb == "DATA":
                 self._data = DotData()
             elif verb in ("HELO", "EHLO"):
