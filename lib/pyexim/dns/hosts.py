@@ -147,6 +147,7 @@ def look_up_name(conn: Connection, scope: Scope) -> None:
         return
     if not names:
         conn.host_lookup_failed = True
+        conn.host_lookup_message = "failed to find host name from IP address"
         _log(conn, scope, f"no host name found for IP address {address}")
         return
     good: list[str] = []
@@ -157,19 +158,21 @@ def look_up_name(conn: Connection, scope: Scope) -> None:
         if address in found.addresses:
             good.append(name)
         elif found.addresses:
-            _log(conn, scope, f"{name} does not match any IP address for {address}", force=False)
+            conn.host_lookup_message = f"{address} does not match any IP address for {name}"
         elif not found.deferred:
+            conn.host_lookup_message = f"{address} does not match any IP address for {name}"
             _log(conn, scope, f"no IP address found for host {name} (during SMTP connection from [{address}])")
     if good:
         conn.sender_host_name, conn.sender_host_aliases = good[0], good[1:]
         conn.sender_host_dnssec = secure
         conn.host_lookup_deferred = False
+        conn.host_lookup_message = ""
         return
     conn.host_lookup_failed = True
 
 
-def _log(conn: Connection, scope: Scope, text: str, *, force: bool = True) -> None:
-    if force and scope.services.log.selected("host_lookup_failed"):
+def _log(conn: Connection, scope: Scope, text: str) -> None:
+    if scope.services.log.selected("host_lookup_failed"):
         scope.services.log.main(text)
 
 

@@ -66,7 +66,8 @@ class Redis(Lookup):
 def _connect(server: Server) -> Any:
     # the list's items are host/database/password: the third field is the password
     shared = {"db": int(server.database) if server.database.isascii() and server.database.isdigit() else 0,
-              "password": server.user or None, "socket_timeout": _TIMEOUT, "socket_connect_timeout": _TIMEOUT}
+              "password": server.user or None, "socket_timeout": _TIMEOUT, "socket_connect_timeout": _TIMEOUT,
+              "protocol": 2}  # what every server understands
     if server.host.startswith("("):
         return redis.Redis(unix_socket_path=server.host[1:].rstrip(")"), **shared)
     host, _, port = server.host.partition(":")

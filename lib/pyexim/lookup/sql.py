@@ -50,7 +50,7 @@ def servers_for(query: str, options: dict[str, str], listed: str | None, label: 
     text = options.get("servers")
     m = _SERVERS.match(query)
     if text is not None:
-        names = text.split(":")
+        names = split_list(text)
     elif m is not None:
         if is_tainted(query):
             return Deferred(f'lookup of type "{label}" with a tainted query must not say servers in the query')
