@@ -15,8 +15,8 @@ from __future__ import annotations
 from pyexim.spool.header_read import parse_header_file
 from pyexim.spool.header_write import format_header_file
 from pyexim.spool.incoming import NewMessage, create
-from pyexim.spool.locked import LockedMessage, lock, read
-from pyexim.spool.names import QueuedMessage, SpoolSettings
+from pyexim.spool.locked import LockedMessage, journal_lines, lock, read
+from pyexim.spool.names import QueuedMessage, SpoolSettings, append_line
 from pyexim.spool.scan import find, message_log, queue_names, remove_orphans, scan
 
 __all__ = [
@@ -24,9 +24,11 @@ __all__ = [
     "NewMessage",
     "QueuedMessage",
     "SpoolSettings",
+    "append_line",
     "create",
     "find",
     "format_header_file",
+    "journal_lines",
     "lock",
     "message_log",
     "parse_header_file",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Iterable
 
 from pyexim.base.errors import SpoolError
 from pyexim.model.message import Message
@@ -15,7 +16,7 @@ from pyexim.spool.header_read import parse_header_file
 from pyexim.spool.header_write import format_header_file
 from pyexim.spool.incoming import write_header
 from pyexim.spool.locks import try_lock, unlock
-from pyexim.spool.names import SpoolSettings, check_id, directory_for, open_new, places, write_all
+from pyexim.spool.names import SpoolSettings, append_line, check_id, directory_for, open_new, places, write_all
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
@@ -46,12 +47,21 @@ class LockedMessage:
         content = format_header_file(self.message, self._settings.primary_hostname)
         write_header(self._settings, self._directory, self.message.message_id, content)
 
-    def journal(self, unique: str) -> None:
-        """Record at once that the delivery to this address (its ``unique`` form) is complete."""
-        fd = self.journal_fd()
-        write_all(fd, unique.replace("\n", " ").encode("latin-1") + b"\n")
-        if self._settings.fsync:
-            os.fsync(fd)
+    def journal(self, *uniques: str) -> None:
+        """Record at once that the deliveries to these addresses (their ``unique`` form) are complete; OSError."""
+        append_line(self.journal_fd(), journal_lines(uniques), sync=self._settings.fsync)
+
+    def journalled(self) -> set[str]:
+        """Return what the journal says by now: deliveries of this attempt, also those of other processes."""
+        if self._journal_fd < 0:
+            return set()
+        for again in (True, False):
+            try:
+                return read_journal(self._directory, self.message.message_id)
+            except SpoolError:
+                if not again:
+                    break
+        return set()
 
     def journal_fd(self) -> int:
         """Return the descriptor of the journal, opened for appending, to be passed to a delivery process."""
@@ -107,7 +117,7 @@ class LockedMessage:
         if self._journal_fd >= 0:
             os.close(self._journal_fd)
             self._journal_fd = -1
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # one that stays says nothing that is not true
             os.unlink(self._path("-J"))
 
     def close(self) -> None:
@@ -232,6 +242,11 @@ def _set_sizes(message: Message, directory: str, data_size: int) -> None:
     message.body_size = max(0, data_size - message.data_start)
     message.message_size += message.body_size + 1
     message.message_linecount += message.body_linecount
+
+
+def journal_lines(uniques: Iterable[str]) -> bytes:
+    """Return the lines of a journal for these addresses."""
+    return "".join([u.replace("\n", " ") + "\n" for u in uniques]).encode("latin-1")
 
 
 def read_journal(directory: str, message_id: str) -> set[str]:

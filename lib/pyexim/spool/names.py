@@ -112,6 +112,27 @@ def write_all(fd: int, data: bytes) -> None:
             written += os.write(fd, view[written:])
 
 
+def append_line(fd: int, line: bytes, *, sync: bool) -> None:
+    """Append a line to a file (a journal) and make it safe; what fails is tried once more, then OSError.
+
+    The second try goes on where the first one stopped: no part of the line is written twice.
+    """
+    second = False
+    while line:
+        try:
+            line = line[os.write(fd, line):]
+        except OSError:
+            if second:
+                raise
+            second = True
+    if not sync:
+        return
+    try:
+        os.fsync(fd)
+    except OSError:
+        os.fsync(fd)
+
+
 def sync_directory(path: str) -> None:
     """Make the names in a directory safe against a power failure."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -185,20 +185,18 @@ class Appendfile(Transport):
         o = self.options
         path, is_directory = self._where(batch, run)
         if path == "/dev/null":
-            for address in batch:
-                run.delivered(address)
+            run.delivered(*batch)
             return [Result(a, OK, file_name=path) for a in batch]
         mode = batch[0].mode if batch[0].mode >= 0 else o.mode
         if is_directory:
-            size, name = self._to_directory(path, batch, run, mode)
+            size, name, before, quota = self._to_directory(path, batch, run, mode)
         else:
             other = self._other_transport(path, run)
             if other is not None:
                 results: list[Result] = other.deliver(batch, run)
                 return results
             size, name = self._to_file(path, batch, run, mode)
-        for address in batch:
-            run.delivered(address)
+        run.delivered(*batch)
         if o.notify_comsat and not is_directory:
             _notify_comsat(batch[0].local_part, size)
         return [Result(a, OK, file_name=name, size=size) for a in batch]
@@ -317,7 +315,8 @@ class Appendfile(Transport):
 
     # -- to a file
 
-    def _to_file(self, path: str, batch: list[Address], run: TransportRun, mode: int) -> tuple[int, str]:
+    def _to_file(self, path: str, batch: list[Address], run: TransportRun,
+                 mode: int) -> tuple[int, str, int | None, quotas.Quota]:
         from pyexim.transports.mbox import append, open_mailbox
         quota = quotas.read_quota(self.options, run.scope, self.name)
         whole, pieces, length = self._content(batch, run, path)
@@ -329,17 +328,19 @@ class Appendfile(Transport):
             if quota.is_set():
                 quotas.check(quota, before, 0, length, inclusive=self.options.quota_is_inclusive, where=path)
             written = append(box, whole, pieces, os.path.dirname(path))
+            # Before the locks go: the fewer steps between the message and the journal, the fewer
+            # second copies after a crash; a lock left behind is broken by the next delivery.
+            _journal(batch, run)
         except OSError as e:
             raise _write_failed(e, path) from None
         finally:
             box.close()
-        if quotas.crosses_threshold(quota, before, before + written):
-            self._warn(run)
-        return written, path
+        return written, path, before, quota
 
     # -- to a directory
 
-    def _to_directory(self, path: str, batch: list[Address], run: TransportRun, mode: int) -> tuple[int, str]:
+    def _to_directory(self, path: str, batch: list[Address], run: TransportRun,
+                      mode: int) -> tuple[int, str, int | None, quotas.Quota]:
         from pyexim.transports import maildir, newfile
         o = self.options
         quota = quotas.read_quota(o, run.scope, self.name)
@@ -362,12 +363,11 @@ class Appendfile(Transport):
                 written, name = newfile.deliver_file(path, pieces, run, o, mode, self.name)
         except OSError as e:
             raise _write_failed(e, where) from None
+        _journal(batch, run)
         if size_file is not None:
             with contextlib.suppress(OSError):  # only a cache: it is made anew when it is missing
                 size_file.add(written)
-        if before is not None and quotas.crosses_threshold(quota, before, before + written):
-            self._warn(run)
-        return written, name
+        return written, name, before, quota
 
     def _usage(self, path: str, quota: quotas.Quota, run: TransportRun, length: int,
                where: str) -> tuple[quotas.SizeFile | None, int | None]:
@@ -419,6 +419,11 @@ class Appendfile(Transport):
             domain = run.scope.config.main.qualify_domain or services.primary_hostname
             text = f"From: Mail Delivery System <mailer-daemon@{domain}>\n" + text
         services.submit(["-t", "-oem", "-oi", "-f", "<>"], text.encode("latin-1"))
+
+
+def _journal(batch: list[Address], run: TransportRun) -> None:
+    for address in batch:
+        run.delivered(address)
 
 
 def _write_failed(error: OSError, where: str) -> Refused:

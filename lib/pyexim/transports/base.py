@@ -59,6 +59,8 @@ class Result:
     """retry.RetryItem objects: hosts, addresses and messages to remember or to forget."""
     size: int = 0
     """Octets written, for the S= of delivery_size."""
+    journal_error: int = 0
+    """errno of the journal, which did not take this delivery: known from this result only."""
     log_extra: str = ""
 
 
@@ -68,14 +70,14 @@ class TransportRun:
 
     ``data_fd`` is the open -D file (the body begins at ``message.data_start``); ``headers`` are the
     header lines as stored on the spool; the transport applies additions and removals through
-    ``transports.write``.  ``delivered(address)`` must be called once a delivery is safe and before
-    anything else is done: it journals.
+    ``transports.write``.  ``delivered(address, ...)`` must be called once deliveries are safe and before
+    anything else is done: it journals.  It never fails: a delivery that cannot be journalled has been made.
     """
 
     scope: Scope
     message: Message
     data_fd: int
-    delivered: Callable[[Address], None]
+    delivered: Callable[..., None]
     return_path: str
     uid: int | None = None
     gid: int | None = None

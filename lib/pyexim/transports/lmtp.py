@@ -112,9 +112,9 @@ class Lmtp(Transport):
             session.client, size_addition=-1, chunking=False, prdr=False, ignore_quota=o.ignore_quota,
             authenticated=None)
         sent = session.send(envelope, copy)
-        for number, told in sent.told.items():
-            if told.status == "ok":
-                run.delivered(batch[number])
+        taken = [batch[number] for number, told in sent.told.items() if told.status == "ok"]
+        if taken:
+            run.delivered(*taken)
         results = [self._result(i, a, sent) for i, a in enumerate(batch)]
         session.quit()
         return results

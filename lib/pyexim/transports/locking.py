@@ -27,6 +27,7 @@ from pyexim.transports.paths import Refused, link_open_file
 
 ERRNO_LOCKFAILED: Final = -9
 UNKNOWN_END: Final = -1
+_ATTRIBUTE: Final = "user.pyexim.lock"
 
 _NO_TMPFILE: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 
@@ -57,6 +58,19 @@ def _boot() -> str:
         return ""
 
 
+def _inscribe(fd: int, content: bytes) -> None:
+    """Write who holds a lock into it, and into an attribute.
+
+    A power failure can leave the name and the attribute, which a file system journals, without the
+    content, which nobody syncs for so short a life.
+    """
+    os.pwrite(fd, content, 0)
+    try:
+        os.setxattr(fd, _ATTRIBUTE, content)
+    except (OSError, AttributeError):
+        return
+
+
 class LockFile:
     """A lock file that we hold; ``release`` removes it."""
 
@@ -67,21 +81,28 @@ class LockFile:
 
     def note(self, inode: int, start: int, end: int, *, sync: bool = False) -> None:
         """Record what we are about to write: from ``start`` to ``end`` (UNKNOWN_END) of the mailbox."""
-        os.pwrite(self._fd, f"{self._owner} {inode} {start} {end:<12}\n".encode("latin-1"), 0)
+        _inscribe(self._fd, f"{self._owner} {inode} {start} {end:<12}\n".encode("latin-1"))
         if sync:
             os.fsync(self._fd)
 
     def release(self) -> None:
-        """Remove the lock file, if it is still ours."""
-        try:
-            st = os.fstat(self._fd)
-            now = os.lstat(self.path)
-            if (now.st_ino, now.st_dev) == (st.st_ino, st.st_dev):
-                os.unlink(self.path)
-        except FileNotFoundError:
-            pass
-        finally:
-            os.close(self._fd)
+        """Remove the lock file, if it is still ours.
+
+        It never fails: the message is in the mailbox by now.  A lock file that cannot be removed is stale once
+        this process is dead, and is none for this process itself.
+        """
+        for _ in range(2):
+            try:
+                st = os.fstat(self._fd)
+                now = os.lstat(self.path)
+                if (now.st_ino, now.st_dev) == (st.st_ino, st.st_dev):
+                    os.unlink(self.path)
+                break
+            except FileNotFoundError:
+                break
+            except OSError:
+                continue
+        os.close(self._fd)
 
 
 def take_lockfile(mailbox: str, *, host: str, mode: int, timeout: int, retries: int, interval: int,
@@ -119,7 +140,7 @@ def _link_new(path: str, owner: str, host: str, mode: int, clock: Clock) -> int:
     try:
         fd = os.open(os.path.dirname(path), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode)
         os.fchmod(fd, mode)
-        os.write(fd, content)
+        _inscribe(fd, content)
         link_open_file(fd, path)
         return fd
     except FileExistsError:
@@ -140,7 +161,7 @@ def _link_hitching_post(path: str, content: bytes, host: str, mode: int, clock: 
     except OSError as e:
         raise _cannot(path, host, clock, e) from None
     try:
-        os.write(fd, content)
+        _inscribe(fd, content)
         try:
             os.link(name, path)
             return fd
@@ -179,7 +200,7 @@ def break_stale(path: str, mailbox: str, *, host: str, timeout: int, now: float)
             seen = os.lstat(path)
             if (seen.st_ino, seen.st_dev) != (st.st_ino, st.st_dev):
                 return True
-            content = os.pread(fd, 512, 0)
+            content = os.pread(fd, 512, 0) or _attribute(fd)
         note = _parse(content, host)
         if note is not None and _is_dead(note):
             _cut(mailbox, note)
@@ -196,6 +217,13 @@ def break_stale(path: str, mailbox: str, *, host: str, timeout: int, now: float)
             os.close(fd)
 
 
+def _attribute(fd: int) -> bytes:
+    try:
+        return os.getxattr(fd, _ATTRIBUTE)
+    except (OSError, AttributeError):
+        return b""
+
+
 def _parse(content: bytes, host: str) -> list[str] | None:
     """Return the words of a lock file of ours on this host: pid, start, host, boot, inode, start, end."""
     fields = content.decode("latin-1").partition("\n")[0].split(" ")
@@ -209,6 +237,8 @@ def _is_dead(note: list[str]) -> bool:
     boot = _boot()
     if boot and note[3] != "-" and boot != note[3]:
         return True
+    if int(note[0]) == os.getpid():
+        return True  # what this process could not remove: it has one mailbox at a time
     started = process_start(int(note[0]))
     return started is None or (started != "" and note[1] != "-" and started != note[1])
 

@@ -67,7 +67,7 @@ def deliver_maildir(directory: str, pieces: Iterable[bytes], run: TransportRun, 
             path = f"{directory}/new/{name}{tag}"
             try:
                 new.publish(path)
-                sync_directory(f"{directory}/new")
+                _make_safe(f"{directory}/new", path)
                 return new.written, path
             except FileExistsError:
                 # Another delivery of this microsecond and process number, on a clock set back, say.
@@ -81,6 +81,24 @@ def deliver_maildir(directory: str, pieces: Iterable[bytes], run: TransportRun, 
         raise Refused(f"unable to find a unique name in maildir {directory}/new", errno.EEXIST)
     finally:
         new.abandon()
+
+
+def _make_safe(directory: str, path: str) -> None:
+    """Sync the directory of a file that has just got its name; take it back where that cannot be done, OSError.
+
+    A file that a mail reader has taken away meanwhile is delivered all the same.
+    """
+    try:
+        sync_directory(directory)
+    except OSError:
+        try:
+            sync_directory(directory)  # a passing fault is no reason to do it all again
+        except OSError as e:
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                return
+            raise e from None
 
 
 def _tag(source: str, run: TransportRun, size: int, lines: int, transport: str) -> str:

@@ -9,6 +9,7 @@ Spec: chapter "The appendfile transport", sections "Operational details for deli
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterable
@@ -41,8 +42,12 @@ class NewFile:
             name = os.path.join(directory, temporary)
             self.fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             self.temporary = name
-        os.fchmod(self.fd, mode)
         self.written = 0
+        try:
+            os.fchmod(self.fd, mode)
+        except OSError:
+            self.abandon()
+            raise
 
     def write(self, pieces: Iterable[bytes]) -> None:
         """Write the content and make it safe."""
@@ -58,7 +63,8 @@ class NewFile:
                 os.rename(self.temporary, path)
             else:
                 os.link(self.temporary, path)
-                os.unlink(self.temporary)
+                with contextlib.suppress(OSError):  # a second name in tmp: mail readers remove old ones
+                    os.unlink(self.temporary)
             self.temporary = None
         else:
             if replace and os.path.lexists(path):
@@ -69,7 +75,8 @@ class NewFile:
         """Close, and remove what has no final name."""
         os.close(self.fd)
         if self.temporary is not None:
-            os.unlink(self.temporary)
+            with contextlib.suppress(OSError):
+                os.unlink(self.temporary)
 
 
 def ensure_directory(path: str, options: Any, home: str | None) -> None:

@@ -344,9 +344,9 @@ class Smtp(Transport):
             prdr=len(batch) > 1 and self._in_list("hosts_try_prdr", host, scope),
             ignore_quota=self.lmtp and o.lmtp_ignore_quota, authenticated=self._authenticated(run))
         sent = session.send(envelope, copy)
-        for number, told in sent.told.items():
-            if told.status == "ok":
-                run.delivered(batch[number])
+        taken = [batch[number] for number, told in sent.told.items() if told.status == "ok"]
+        if taken:
+            run.delivered(*taken)
         attempt.flags += sent.flags
         return sent
 
