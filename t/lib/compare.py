@@ -7,6 +7,7 @@ A scenario is one text file (t/compare/cases/TOPIC/NAME.case) of sections, each 
     === sink                 a recording SMTP server on @SINK@; lines "COMMAND-PREFIX -> REPLY" change
                              its answers (\\n in a reply separates lines), "banner -> ..." the greeting,
                              "close COMMAND-PREFIX" makes it hang up there
+    === sink ADDRESS         one more, on that address of the loopback net, at the same port
     === exim ARGUMENTS       run the command; the lines below are its standard input
     === shell COMMANDS       run a shell command in @TOP@ ($EXIM is the command with -C)
     === client               talk to a daemon started for it: each line is sent after the reply to the
@@ -14,6 +15,7 @@ A scenario is one text file (t/compare/cases/TOPIC/NAME.case) of sections, each 
     === settle               wait until the queue is empty
     === ignore WHAT: WHY     leave something out of the comparison: stdout, stderr, mainlog, rejectlog,
                              paniclog, mail, spool, sink, exit
+    === unordered WHAT: WHY  compare the lines (of sink: the sessions) sorted
     === mask /REGEX/ -> TEXT one more replacement before comparing
 
 Lines in all of them may use @TOP@, @MAIL@, @SINK@, @USER@.  What is compared: output, errors and exit code of
@@ -24,6 +26,7 @@ process ids, ports and version numbers.
 from __future__ import annotations
 
 import difflib
+import fcntl
 import os
 import pwd
 import re
@@ -71,6 +74,16 @@ def find_exim() -> str | None:
     return None
 
 
+def trust(conf: str, *, wanted: bool) -> None:
+    """Name a configuration in the list of those the real Exim keeps its privilege for, or take it out."""
+    with TRUSTED.with_suffix(".lock").open("w", encoding="utf-8") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        left = [x for x in TRUSTED.read_text().splitlines() if x != conf] if TRUSTED.exists() else []
+        new = TRUSTED.with_suffix(".new")
+        new.write_text("".join(x + "\n" for x in ([*left, conf] if wanted else left)))
+        new.rename(TRUSTED)
+
+
 @dataclass
 class Section:
     """One section of a case: the word, the rest of its line, the lines below."""
@@ -88,6 +101,7 @@ class Case:
     sections: list[Section]
     ignore: dict[str, str] = field(default_factory=dict)
     masks: list[tuple[re.Pattern[str], str]] = field(default_factory=list)
+    unordered: dict[str, str] = field(default_factory=dict)
 
 
 def read_case(path: Path) -> Case:
@@ -96,10 +110,10 @@ def read_case(path: Path) -> Case:
     for part in re.split(r"(?m)^=== ", path.read_text(encoding="latin-1"))[1:]:
         head, _, body = part.partition("\n")
         word, _, rest = head.strip().partition(" ")
-        if word == "ignore":
+        if word in ("ignore", "unordered"):
             what, _, why = rest.partition(":")
-            assert why.strip(), f"{path}: say why {what} is ignored"
-            case.ignore[what.strip()] = why.strip()
+            assert why.strip(), f"{path}: say why {what} is left out"
+            getattr(case, word)[what.strip()] = why.strip()
         elif word == "mask":
             m = re.fullmatch(r"/(.*)/ ->(?: (.*))?", rest)
             assert m, f"{path}: bad mask {rest}"
@@ -113,13 +127,14 @@ def read_case(path: Path) -> Case:
 class Sink(threading.Thread):
     """A recording SMTP server whose answers a case may change."""
 
-    def __init__(self, rules: str = "") -> None:
+    def __init__(self, rules: str = "", address: str = "127.0.0.1", port: int = 0) -> None:
         super().__init__(daemon=True)
-        self.server = socket.create_server(("127.0.0.1", 0), backlog=50)
+        self.server = socket.create_server((address, port), backlog=50)
         self.port: int = self.server.getsockname()[1]
         self.rules: list[tuple[str, str]] = []
         self.closing: list[str] = []
-        self.record: list[str] = []
+        self.sessions: list[list[str]] = []
+        self.threads: list[threading.Thread] = []
         for line in rules.splitlines():
             if line.startswith("close "):
                 self.closing.append(line[6:].upper())
@@ -141,16 +156,22 @@ class Sink(threading.Thread):
                 peer, _ = self.server.accept()
             except OSError:
                 return
-            threading.Thread(target=self._session, args=(peer,), daemon=True).start()
+            self.sessions.append([])
+            self.threads.append(threading.Thread(target=self._session, args=(peer, self.sessions[-1]), daemon=True))
+            self.threads[-1].start()
 
-    def _session(self, peer: socket.socket) -> None:
-        lines: list[str] = []
+    def record(self) -> list[str]:
+        """Return what was said in each session, when all have ended; in the order of their beginnings."""
+        for thread in list(self.threads):
+            thread.join(5)
+        return ["\n".join(lines) for lines in self.sessions]
+
+    def _session(self, peer: socket.socket, lines: list[str]) -> None:
         try:
             with peer, peer.makefile("rb") as f:
                 self._converse(peer, f, lines)
         except OSError:
             lines.append("(broken)")
-        self.record.append("\n".join(lines))
 
     def _converse(self, peer: socket.socket, f: object, lines: list[str]) -> None:
         def say(reply: str | None) -> bool:
@@ -165,15 +186,20 @@ class Sink(threading.Thread):
 
         if not say(self.answer("banner", "220 sink ESMTP")):
             return
+        accepted = False
         while line := f.readline():  # type: ignore[attr-defined]
             text = line.decode("latin-1").rstrip("\r\n")
             lines.append(text)
             verb = text[:4].upper()
             default = {"EHLO": "250 sink\\nPIPELINING\\nSIZE\\n8BITMIME", "DATA": "354 go", "QUIT": "221 bye"}.get(
                 verb, "250 ok")
+            if verb == "DATA" and not accepted:
+                default = "503 no recipients"
             reply = self.answer(text, default)
             if not say(reply):
                 return
+            if verb in ("RCPT", "MAIL"):
+                accepted = verb == "RCPT" and (accepted or str(reply).startswith("2"))
             if verb == "DATA" and reply is not None and reply.startswith("3"):
                 while (data := f.readline()) not in (b".\r\n", b""):  # type: ignore[attr-defined]
                     lines.append("| " + data.decode("latin-1").rstrip("\r\n"))
@@ -196,6 +222,7 @@ class Runner:
     def __init__(self, program: str, top: Path, *, real: bool) -> None:
         self.program, self.top, self.real = program, top, real
         self.sink: Sink | None = None
+        self.more_sinks: dict[str, Sink] = {}
         self.daemon: subprocess.Popen[bytes] | None = None
         self.port = 0
         self.outcome = Outcome()
@@ -243,8 +270,12 @@ class Runner:
                 shutil.chown(self.top / name, self.user())
         os.chmod(self.top, 0o755)
         for section in case.sections:
-            if section.word == "sink":
+            if section.word == "sink" and not section.rest:
                 self.sink = Sink(section.body)
+        for section in case.sections:
+            if section.word == "sink" and section.rest:
+                assert self.sink is not None
+                self.more_sinks[section.rest] = Sink(section.body, section.rest, self.sink.port)
         conf = ""
         for section in case.sections:
             if section.word == "file":
@@ -256,22 +287,20 @@ class Runner:
             elif section.word == "conf":
                 conf = section.body
         prelude = PRELUDE.format(exim=self.program, user=f"exim_user = {self.user()}" if self.root else "",
-                                 extra="" if self.real else "message_id_short = yes\nlimits_advertise_hosts =")
+                                 extra="#\n#" if self.real else "message_id_short = yes\nlimits_advertise_hosts =")
         Path(self.conf).write_text(self.values(prelude + conf), encoding="latin-1")
         if self.real and self.root:
-            old = TRUSTED.read_text() if TRUSTED.exists() else ""
-            TRUSTED.write_text(old + self.conf + "\n")
+            trust(self.conf, wanted=True)
 
     def _stop(self) -> None:
         if self.daemon is not None:
             self.daemon.terminate()
             self.daemon.wait(10)
-        if self.sink is not None:
-            time.sleep(0.02)
-            self.sink.server.close()
-        if self.real and self.root and TRUSTED.exists():
-            left = [x for x in TRUSTED.read_text().splitlines() if x != self.conf]
-            TRUSTED.write_text("".join(x + "\n" for x in left))
+        for sink in (self.sink, *self.more_sinks.values()):
+            if sink is not None:
+                sink.server.close()
+        if self.real and self.root:
+            trust(self.conf, wanted=False)
 
     # -- sections
 
@@ -364,7 +393,9 @@ class Runner:
             spool.append(f"--- {path.name}\n" + path.read_text(encoding="latin-1"))
         texts["spool"] = "".join(spool)
         if self.sink is not None:
-            texts["sink"] = "\n\n".join(self.sink.record)
+            texts["sink"] = "\n\n".join(self.sink.record())
+        for address, sink in self.more_sinks.items():
+            texts[f"{address} sink"] = "\n\n".join(sink.record())
 
     def _wait_quiet(self) -> None:
         """Wait until background deliveries have come to rest: no change of the log for a while."""
@@ -389,7 +420,8 @@ MASKS: list[tuple[str, str]] = [
     (r"(?m)^-received_time_complete .*$", "-received_time_complete N"), (r"\b\d{10,}-(eximdsn)", r"N-\1"),
     (r"(?m)^ ?\d+[smhd] ", "AGE "), (r"SIZE=\d+", "SIZE=N"), (r"exim-\d+", "exim-N"),
     (r"eximdsn-\d+", "eximdsn-N"), (r"(?m)^\d{3}(  Content-Type: multipart/report)", r"NNN\1"),
-    (r"(<= <> .*) S=\d+", r"\1 S=N"), (r"(?m)^-max_received_linelength (?:9[6-9]|10[0-3])$", "-max_received_linelength N"), (r"(?m)^(-?frozen )\d+", r"\1N"),
+    (r"(<= <> .*) S=\d+", r"\1 S=N"), (r"(?m)^-max_received_linelength (?:9[6-9]|10[0-3])$", "-max_received_linelength N"),
+    (r"(?m)^(-?frozen )\d+", r"\1N"),
 ]
 
 
@@ -404,6 +436,13 @@ def mask(text: str, top: Path, case: Case, program: str) -> str:
     return re.sub(ID, lambda m: seen.setdefault(m[0], f"ID{len(seen) + 1}"), text)
 
 
+def lines_of(text: str, kind: str, *, ordered: bool) -> list[str]:
+    """Split what is compared into lines; sorted (a recorded server's by session) where the order is left open."""
+    if ordered:
+        return text.splitlines()
+    return "\n\n".join(sorted(text.split("\n\n"))).splitlines() if kind == "sink" else sorted(text.splitlines())
+
+
 def compare(case: Case, exim: str, top: Path) -> list[str]:
     """Run a case through both programs; the differences, as lines of a diff."""
     outcomes = {}
@@ -416,8 +455,9 @@ def compare(case: Case, exim: str, top: Path) -> list[str]:
     for key in dict.fromkeys([*outcomes["exim"], *outcomes["pyexim"]]):
         if key in case.ignore or key.rpartition(" ")[2] in case.ignore:
             continue
-        theirs = outcomes["exim"].get(key, "").splitlines()
-        ours = outcomes["pyexim"].get(key, "").splitlines()
+        kind = key.rpartition(" ")[2]
+        theirs = lines_of(outcomes["exim"].get(key, ""), kind, ordered=kind not in case.unordered)
+        ours = lines_of(outcomes["pyexim"].get(key, ""), kind, ordered=kind not in case.unordered)
         if theirs != ours:
             differences.append(f"##### {key}")
             differences += difflib.unified_diff(theirs, ours, "exim", "pyexim", lineterm="", n=2)
