@@ -1,10 +1,14 @@
 """The data phase: octets of a message out of the stream, up to its true end.
 
-The named policy about line endings, everywhere but in batch input: **only CRLF . CRLF ends the data,
-only a dot after CRLF (or at the very start) is a stuffed one**.  A bare LF or CR never takes part in
+The named policy about line endings, where the DATA command itself ended in CRLF: **only CRLF . CRLF ends
+the data, only a dot after CRLF (or at the very start) is a stuffed one**.  A bare LF or CR never takes part in
 either, whatever the message's own first line ended in: a server that thinks otherwise can be made to
 see a second message inside the first ("SMTP smuggling").  Exim takes LF . LF for an end when the first
 header line ended in a bare LF; here it does not, over TCP or with -bs.
+
+A client whose DATA command ended in a bare LF is none that relays for others: it is a script that feeds
+-bs from a file with LF throughout.  Its lines end in LF, and so does its message (``FileData``, as in
+batch input).
 
 Blocks are worked on as a whole; no loop looks at single lines or octets.
 RFC 5321 section 4.1.1.4 and 4.5.2, RFC 3030.
