@@ -195,8 +195,9 @@ class Appendfile(Transport):
             if other is not None:
                 results: list[Result] = other.deliver(batch, run)
                 return results
-            size, name = self._to_file(path, batch, run, mode)
-        run.delivered(*batch)
+            size, name, before, quota = self._to_file(path, batch, run, mode)
+        if before is not None and quotas.crosses_threshold(quota, before, before + size):
+            self._warn(run)
         if o.notify_comsat and not is_directory:
             _notify_comsat(batch[0].local_part, size)
         return [Result(a, OK, file_name=name, size=size) for a in batch]
@@ -330,7 +331,7 @@ class Appendfile(Transport):
             written = append(box, whole, pieces, os.path.dirname(path))
             # Before the locks go: the fewer steps between the message and the journal, the fewer
             # second copies after a crash; a lock left behind is broken by the next delivery.
-            _journal(batch, run)
+            run.delivered(*batch)
         except OSError as e:
             raise _write_failed(e, path) from None
         finally:
@@ -363,7 +364,7 @@ class Appendfile(Transport):
                 written, name = newfile.deliver_file(path, pieces, run, o, mode, self.name)
         except OSError as e:
             raise _write_failed(e, where) from None
-        _journal(batch, run)
+        run.delivered(*batch)
         if size_file is not None:
             with contextlib.suppress(OSError):  # only a cache: it is made anew when it is missing
                 size_file.add(written)
@@ -419,11 +420,6 @@ class Appendfile(Transport):
             domain = run.scope.config.main.qualify_domain or services.primary_hostname
             text = f"From: Mail Delivery System <mailer-daemon@{domain}>\n" + text
         services.submit(["-t", "-oem", "-oi", "-f", "<>"], text.encode("latin-1"))
-
-
-def _journal(batch: list[Address], run: TransportRun) -> None:
-    for address in batch:
-        run.delivered(address)
 
 
 def _write_failed(error: OSError, where: str) -> Refused:
