@@ -304,7 +304,8 @@ class Live:
 
     # -- commands and files
 
-    def run(self, *arguments: str, stdin: str = "", name: str | None = None, **kw: object) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, stdin: str = "", name: str | None = None,
+            **kw: object) -> subprocess.CompletedProcess[str]:
         """Run a command with our configuration; called as ``name`` (a path) where given."""
         return subprocess.run([name or self.program, "-C", str(self.conf), *arguments], input=stdin, text=True,
                               capture_output=True, timeout=PATIENCE * 2, **kw)  # type: ignore[call-overload,no-any-return]

@@ -8,6 +8,7 @@ the client.  The client's half is in ``pyexim.__main__``, which must import as l
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import socket
@@ -49,10 +50,8 @@ def listen(path: str) -> socket.socket | None:
         if st.st_uid != os.geteuid() or (st.st_mode & 0o022):
             return None
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-        except FileNotFoundError:
-            pass
         old = os.umask(0 if os.geteuid() == 0 else 0o077)
         try:
             sock.bind(path)

@@ -43,6 +43,8 @@ def serve(control: socket.socket, make_run: Callable[[], ReceiveRun]) -> int:
             setproctitle("pyexim: reception")
             titled = True
         run.accept_queue_only = bool(record["queue_only"])
+        if run.accept_queue_only:
+            run.reason_to_queue = f"too many connections ({record['count']}, max {run.config.main.smtp_accept_queue})"
         serve_socket(fds[0], connection_of(record, run), run)
         try:
             fdpass.send(control, {"type": "ready"})

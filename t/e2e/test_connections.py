@@ -1,0 +1,98 @@
+"""Several messages down one connection, within a process, between processes, and by -MC."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+
+import psutil
+from live import Live, wait_until
+
+from compare import Sink
+
+
+def mails(sink: Sink) -> list[int]:
+    """Return how many messages each connection has taken."""
+    return [len(re.findall(r"(?m)^MAIL FROM", session)) for session in sink.record()]
+
+
+def queue_messages(live: Live, count: int) -> None:
+    """Put messages for the sink on the queue."""
+    batch = "".join(f"MAIL FROM:<x@test.example>\nRCPT TO:<u{n}@far.example>\nDATA\nSubject: t\n\nhello\n.\n"
+                    for n in range(count))
+    assert live.run("-odq", "-bS", stdin=batch).returncode == 0
+    assert len(live.queue()) == count
+
+
+def test_a_queue_run_uses_a_connection_for_many_messages() -> None:
+    sink = Sink()
+    with Live(sink=sink.port) as live:
+        queue_messages(live, 20)
+        assert live.run("-qq").returncode == 0
+        wait_until(lambda: sum(mails(sink)) == 20 and live.queue() == [], "all messages")
+        first = re.findall(r"=> u\d+@far\.example R=relay T=out H=127\.0\.0\.1 \[127\.0\.0\.1\] C=", live.log())
+        later = re.findall(r"=> u\d+@far\.example R=relay T=out H=127\.0\.0\.1 \[127\.0\.0\.1\]\* C=", live.log())
+        assert len(first) == len(mails(sink)) <= 6  # a connection for each worker at most
+        assert len(first) + len(later) == 20
+
+
+def test_connection_max_messages_is_kept() -> None:
+    sink = Sink()
+    with Live(sink=sink.port, smtp="connection_max_messages = 2") as live:
+        queue_messages(live, 6)
+        assert live.run("-q").returncode == 0
+        wait_until(lambda: sum(mails(sink)) == 6, "all messages")
+        assert max(mails(sink)) <= 2
+
+
+def workers(live: Live) -> list[int]:
+    """Return the delivery workers that hold no connection to the sink: those that have parked theirs."""
+    def idle() -> list[int]:
+        found: list[int] = []
+        for one in live.processes("pyexim: deliver"):
+            if "manager" in " ".join(one.cmdline()):
+                continue
+            if not any(x.raddr and x.raddr.port == live.sink for x in one.net_connections()):
+                found.append(one.pid)
+        return found
+    return wait_until(idle, "a worker that has parked its connection")
+
+
+def test_a_parked_connection_is_taken_by_another_worker() -> None:
+    """A worker parks its idle connection with the manager, and another worker takes it from there."""
+    sink = Sink()
+    with Live(sink=sink.port) as live:
+        live.start()
+        with live.session() as c:
+            assert c.send("one@far.example").startswith("250")
+            live.wait_log("=> one@far.example")
+            for pid in workers(live):
+                os.kill(pid, 9)
+                wait_until(lambda pid=pid: not psutil.pid_exists(pid), "the manager has seen it")
+            assert c.send("two@far.example").startswith("250")
+            log = live.wait_log("=> two@far.example")
+        assert re.search(r"=> two@far\.example R=relay T=out H=127\.0\.0\.1 \[127\.0\.0\.1\]\* C=", log)
+        wait_until(lambda: mails(sink) == [2], "both messages down one connection")
+
+
+def test_mc_delivers_down_the_socket_on_descriptor_0() -> None:
+    sink = Sink()
+    with Live(sink=sink.port) as live:
+        assert live.run("-odq", "mc@far.example", stdin="hello\n").returncode == 0
+        message = live.queue()[0]
+        with socket.create_connection(("127.0.0.1", sink.port)) as sock:
+            f = sock.makefile("rb")
+            assert f.readline().startswith(b"220")
+            sock.sendall(b"EHLO test.example\r\n")
+            while f.readline()[3:4] == b"-":
+                pass
+            done = subprocess.run([live.program, "-C", str(live.conf), "-MCS", "-MCP", "-MC", "out", "127.0.0.1",
+                                   "127.0.0.1", "2", message], stdin=sock.fileno(), capture_output=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"=> mc@far\.example R=relay T=out H=127\.0\.0\.1 \[127\.0\.0\.1\]\* C=", live.log())
+        wait_until(lambda: mails(sink) == [1], "the message")
+        assert live.queue() == []
+
+
