@@ -210,7 +210,8 @@ class Batch:
             raise BatchError(outcome.code, outcome.text, None) from None
         except BatchError:
             incoming.abort()
-            session.log.main(f"{connection_info(self.conn, session.log)} lost while reading message data (after header)")
+            who = connection_info(self.conn, session.log)
+            session.log.main(f"{who} lost while reading message data (after header)")
             raise
         outcome = incoming.complete()
         if not outcome.accepted:

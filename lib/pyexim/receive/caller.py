@@ -7,6 +7,8 @@ from functools import cache
 
 from pyexim.base.taint import taint
 from pyexim.config.configuration import Configuration
+from pyexim.expand import regex
+from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope, Services
 
 
@@ -24,6 +26,14 @@ def login_name(services: Services) -> str | None:
     return login_of(services.caller_uid)
 
 
+def names(services: Services, config: Configuration, login: str) -> tuple[str, str]:
+    """Return (login, full name) of the caller; unknown_login and unknown_username for a uid without account."""
+    if login_of(services.caller_uid) is None and config.main.unknown_login:
+        scope = Scope(config, services)
+        return expand(config.main.unknown_login, scope), config.main.unknown_username or ""
+    return login, full_name(services, login, config)
+
+
 def full_name(services: Services, login: str, config: Configuration | None = None) -> str:
     """Return the caller's name from the password file, "&" replaced by the login with a capital."""
     try:
@@ -39,9 +49,6 @@ def full_name(services: Services, login: str, config: Configuration | None = Non
 
 
 def _by_pattern(name: str, config: Configuration, services: Services) -> str:
-    from pyexim.expand import regex
-    from pyexim.expand.engine import expand
-
     main = config.main
     groups = regex.compile(main.gecos_pattern or "").search(name)
     if groups is None:

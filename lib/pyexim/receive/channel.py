@@ -87,3 +87,7 @@ class Channel:
         if self.sock is not None:
             with contextlib.suppress(OSError):
                 self.sock.shutdown(socket.SHUT_WR)
+                # Input that nobody has read would turn the close into a reset, which could overtake the last reply.
+                for _ in range(64):
+                    if not self.sock.recv(BLOCK, socket.MSG_DONTWAIT):
+                        break

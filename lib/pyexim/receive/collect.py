@@ -33,8 +33,8 @@ class Collector:
     limit that was broken: from then on nothing is kept, only counted.
     """
 
-    __slots__ = ("_blank", "_carry", "_crlf", "_lf_is_space", "_newline", "_next_check", "_partial", "_raw", "_scanned", "_sink",
-                 "body_lines", "body_size", "body_zeros", "check_crlf", "fields", "from_line", "header_done",
+    __slots__ = ("_blank", "_carry", "_crlf", "_lf_is_space", "_newline", "_next_check", "_partial", "_raw", "_scanned",
+                 "_sink", "body_lines", "body_size", "body_zeros", "check_crlf", "fields", "from_line", "header_done",
                  "header_lines", "header_size", "line_limit", "longest", "maximum", "problem", "size_limit",
                  "strip_from", "wire_size")
 

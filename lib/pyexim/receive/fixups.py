@@ -23,7 +23,9 @@ from pyexim.model.message import Header, Message
 from pyexim.receive.received import make_message_id
 from pyexim.rewrite import api as rewrite
 
-_REMOVED = frozenset({"delivery-date", "envelope-to", "return-path"})
+_REMOVED = {"delivery-date": "delivery_date_remove", "envelope-to": "envelope_to_remove",
+            "return-path": "return_path_remove"}
+"""Lines that only final deliveries add -> the option that says they are taken away."""
 _SENDER_TYPES = frozenset("FSR")
 _REWRITTEN = frozenset("FTCBRS")
 
@@ -74,11 +76,11 @@ def classify(lines: list[str]) -> Fields:
 
 def remove_delivery_lines(fields: Fields, scope: Scope) -> None:
     """Take away the lines that only final deliveries may add: Return-path:, Envelope-to:, Delivery-date:."""
-    found = _REMOVED.intersection(fields.first)
+    found = _REMOVED.keys() & fields.first.keys()
     if not found:
         return
     main = scope.config.main
-    names = {n for n in found if getattr(main, n.replace("-", "_") + "_remove")}
+    names = {n for n in found if getattr(main, _REMOVED[n])}
     for header in fields.headers:
         if header.text[:header.text.find(":")].rstrip(" \t").lower() in names:
             header.type = "*"

@@ -38,7 +38,8 @@ def _content(task: Task, problem: str, detail: str) -> tuple[str, str]:
     if problem in ("bad_address", "bad_addresses", "ignored_addresses"):
         subject = f"Mail failure - malformed recipient address{'' if one else 'es'}"
         if problem == "bad_address":
-            return subject, ("A message that you sent contained a recipient address that was incorrectly\nconstructed:\n\n"
+            return subject, ("A message that you sent contained a recipient address that was incorrectly\n"
+                             "constructed:\n\n"
                              f"{_addresses(bad, '  ')}\nThe message has not been delivered to any recipients.\n")
         text = ("A message that you sent contained one or more recipient addresses that were\n"
                 f"incorrectly constructed:\n\n{_addresses(bad, ': ')}")
@@ -49,7 +50,8 @@ def _content(task: Task, problem: str, detail: str) -> tuple[str, str]:
                                 "passed on for an attempt at delivery.\n")
     if problem == "no_recipients":
         return "Mail failure - no recipient addresses", (
-            "A message that you sent contained no recipient addresses, and therefore no\ndelivery could be attempted.\n")
+            "A message that you sent contained no recipient addresses, and therefore no\n"
+            "delivery could be attempted.\n")
     if problem == "size":
         return "Mail failure - message too big", (
             "A message that you sent was longer than the maximum size allowed on this\nsystem. It was not delivered to "

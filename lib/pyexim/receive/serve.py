@@ -52,7 +52,9 @@ def stdio_session(read_fd: int, write_fd: int, conn: Connection, run: ReceiveRun
         if sock is not None:
             _prepare(sock, run)
         channel = Channel(read_fd, write_fd, sock)
-        return _guarded(channel, conn, run, inetd=conn.kind == "tcp")
+        code = _guarded(channel, conn, run, inetd=conn.kind == "tcp")
+        channel.finish()
+        return code
     finally:
         if sock is not None:
             sock.close()

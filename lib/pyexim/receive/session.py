@@ -8,28 +8,26 @@ Spec: chapter "SMTP processing"; log lines as in "Log files".
 
 from __future__ import annotations
 
-from pyexim import EXIM_VERSION
 from pyexim.acl import api as acl
 from pyexim.acl.controls import AclControls, controls_of
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import is_digits
 from pyexim.base.taint import taint
-from pyexim.expand.engine import expand, is_literal
+from pyexim.config.configuration import Configuration
+from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope, Services
-from pyexim.mailfmt import dates
 from pyexim.match.lists import Match, match_address, match_host
 from pyexim.model.connection import Connection
 from pyexim.model.message import Message
-from pyexim.model.reply import Reply
-from pyexim.receive import arrival
+from pyexim.receive import arrival, closing, opening
 from pyexim.receive.api import ReceiveRun
-from pyexim.receive.caller import full_name, login_of
+from pyexim.receive.caller import login_of, names
 from pyexim.receive.channel import Channel, InputTimeout
-from pyexim.receive.commands import HANDLERS, literal_size
+from pyexim.receive.commands import HANDLERS
 from pyexim.receive.fixups import Origin
 from pyexim.receive.message import PROHIBITED, TEMPORARY, Envelope, Incoming, Outcome, write_rejection
-from pyexim.receive.received import DEFAULT_BANNER
-from pyexim.receive.texts import connection_info, duration, fold_reply, full_host, host_and_ident, shown
+from pyexim.receive.texts import connection_info, fold_reply, full_host, host_and_ident, shown
+from pyexim.receive.transaction import literal_size
 from pyexim.smtp.server import (
     CLOSED,
     NEED_DATA,
@@ -44,7 +42,6 @@ from pyexim.smtp.server import (
     TooMany,
 )
 
-HISTORY = 20
 _UNQUALIFIED = ("allow_unqualified_sender", "allow_unqualified_recipient")
 
 
@@ -87,7 +84,11 @@ class Session:
         self.logged_connection = False
         self.exit_code = 0
         self.unqualified: dict[str, bool] = {}
+        self.load_latch = ""
+        """Why an earlier message of the session was only queued; with queue_only_load_latch it stays so."""
         self.offered_dsn = False
+        self.banner: acl.AclResult | None = None
+        """What the connect ACL said when it accepted."""
         self._fresh = False
         """Nothing has touched the message since it was made."""
         self.too_many_recipients = False
@@ -198,7 +199,7 @@ class Session:
     def local_start(self) -> None:
         """Prepare for messages without a session's beginning (-bS)."""
         self.unqualified = {"sender": True, "recipient": True}
-        self._note_originator()
+        self.note_originator()
         self.new_message()
 
     def message_size_limit(self) -> int:
@@ -219,7 +220,7 @@ class Session:
         message.sender_local = True
         return taint(f"{self.conn.sender_ident}@{main.qualify_domain}")
 
-    def _note_originator(self) -> None:
+    def note_originator(self) -> None:
         """Find out whose process this is: every message of the session says so."""
         services = self.services
         uid, gid = services.caller_uid, services.caller_gid
@@ -230,7 +231,7 @@ class Session:
     def origin(self) -> Origin:
         """Return who the session's messages come from."""
         if self._origin is None:
-            self._origin = session_origin(self.conn, self.services)
+            self._origin = session_origin(self.conn, self.services, self.config)
         return self._origin
 
     def count_rcpt(self, how: str) -> None:
@@ -257,7 +258,8 @@ class Session:
         if message is not None and self.core.state in ("sender", "ready", "chunking", "chunk_broken"):
             if self.log.selected("smtp_incomplete_transaction") and (self.envelope.raw_recipients):
                 names = " ".join(self.envelope.raw_recipients[:50])
-                self.log.main(f"{self.who()} incomplete transaction ({how}) from <{self.envelope.raw_sender}> for {names}")
+                self.log.main(f"{self.who()} incomplete transaction ({how}) from <{self.envelope.raw_sender}> "
+                              f"for {names}")
         self.drop_incoming()
 
     def drop_incoming(self) -> None:
@@ -273,7 +275,7 @@ class Session:
 
     def serve(self) -> int:
         """Serve the session from the banner to the end; the exit code of a command that does so."""
-        if not self._begin():
+        if not opening.begin(self):
             self.flush()
             return self.exit_code
         core, channel = self.core, self.channel
@@ -283,7 +285,7 @@ class Session:
                 try:
                     core.receive_data(channel.read())
                 except InputTimeout:
-                    self._timed_out()
+                    closing.timed_out(self)
                     break
             elif isinstance(event, BodyData):
                 self.on_data(event.data)
@@ -295,13 +297,13 @@ class Session:
                 self.note(event.verb, event.line)
                 self.on_refused(event)
             elif isinstance(event, EndOfInput):
-                self._lost(event.phase)
+                closing.lost(self, event.phase)
             elif isinstance(event, TooMany):
-                self._too_many(event)
+                closing.too_many(self, event)
             elif isinstance(event, SyncError):
-                self._unsynchronised(event)
+                closing.unsynchronised(self, event)
         self.flush()
-        self._end()
+        closing.end(self)
         return self.exit_code
 
     def flush(self) -> None:
@@ -318,7 +320,7 @@ class Session:
             self.commands_total += 1
             history = conn.smtp_command_history
             history.append(verb)
-            if len(history) > HISTORY:
+            if len(history) > closing.HISTORY:
                 del history[0]
 
     def begin_message(self) -> Message:
@@ -363,7 +365,9 @@ class Session:
             outcome = incoming.spool_failed(incoming.failed)
         if event.chunked and outcome.accepted and outcome.code == 250 and outcome.extended is None:
             collector = incoming.collector
-            total = collector.size + collector.body_lines + collector.header_lines + (2 if collector.header_ended else 0)
+            total = collector.size + collector.body_lines + collector.header_lines
+            if collector.header_ended:
+                total += 2
             outcome.text = f" {event.size} byte chunk, total {total}\n{outcome.text}"
         self.answer(outcome)
         stored = outcome.accepted and incoming.stored
@@ -411,75 +415,13 @@ class Session:
         limit = main.smtp_accept_queue_per_connection
         if limit > 0 and self.messages > limit and not self.local:
             return f"more than {limit} messages received in one connection"
-        return arrival.load_too_high(run)
+        if self.load_latch:
+            return self.load_latch
+        reason = arrival.load_too_high(run)
+        if reason and main.queue_only_load_latch:
+            self.load_latch = reason
+        return reason
 
-    # -- the beginning
-
-    def _begin(self) -> bool:
-        """Set up the session, check the connection, greet; False when it is refused."""
-        conn, main = self.conn, self.main
-        timeout = main.smtp_receive_timeout
-        self.channel.set_timeout(self.value_of(timeout, "smtp_receive_timeout", 300))
-        if not conn.started:
-            conn.started = self.clock.time()
-        conn.received_protocol = "local-smtp" if self.local else "smtp"
-        self.active_hostname = self._active_hostname()
-        if self.active_hostname != main.primary_hostname:
-            conn.smtp_active_hostname = self.active_hostname
-        self._note_originator()
-        self.new_message()
-        if conn.kind == "tcp" or not self.local:
-            if not self._check_host():
-                return False
-        if self.log.selected("smtp_connection") and not (
-                main.hosts_connection_nolog and self.matches(main.hosts_connection_nolog, "hosts_connection_nolog")):
-            self.logged_connection = True
-            count = f" (TCP/IP connection count = {conn.smtp_count_at_connection_start})" if (
-                conn.kind == "tcp" and not self.inetd) else ""
-            self.log.main(connection_info(conn, self.log, inetd=self.inetd) + count)
-        self.helo_required = not self.local and main.hosts_require_helo is not None and self.matches(
-            main.hosts_require_helo, "hosts_require_helo")
-        if self.local:
-            self.unqualified = {"sender": True, "recipient": True}
-        if not self._connect_acl():
-            return False
-        return self._greet()
-
-    def _active_hostname(self) -> str:
-        main = self.main
-        source = main.smtp_active_hostname
-        primary = main.primary_hostname or ""
-        if not source:
-            return primary
-        try:
-            return expand(source, self.scope) or primary
-        except ForcedFail:
-            return primary
-        except ExpansionError as e:
-            self.log.panic(f'failed to expand "{source}" (smtp_active_hostname): {e.text}')
-            return primary
-
-    def _check_host(self) -> bool:
-        """Look up the host where that is wanted, refuse it where the configuration does."""
-        conn, main = self.conn, self.main
-        if main.host_lookup and self.matches(main.host_lookup, "host_lookup"):
-            self.look_up_host()
-        if main.rfc1413_query_timeout > 0 and conn.kind == "tcp" and main.rfc1413_hosts and self.matches(
-                main.rfc1413_hosts, "rfc1413_hosts"):
-            from pyexim.receive.ident import query  # only where it is configured
-
-            conn.sender_ident = query(conn, main.rfc1413_query_timeout, self.log)
-        if main.host_reject_connection and self.matches(main.host_reject_connection, "host_reject_connection"):
-            self.log.reject(f"refused connection from {full_host(conn, self.log)} (host_reject_connection)")
-            self.core.send(Reply(554, "SMTP service not available", True))
-            return False
-        if self.inetd and main.smtp_load_reserve is not None and self.run.load_average() > main.smtp_load_reserve:
-            if not self.matches(main.smtp_reserve_hosts, "smtp_reserve_hosts"):
-                self.core.send(Reply(421, "Too much load; please try again later", True))
-                self.log.reject(f"temporarily refused connection from {full_host(conn, self.log)}: not in reserve list "
-                                f"and load average = {self.run.load_average() / 1000:.2f}")
-                return False
-        return True
 
     def look_up_host(self) -> None:
         """Find the host's name by a reverse lookup, if that has not been tried."""
@@ -489,60 +431,6 @@ class Session:
 
             look_up_name(conn, self.scope)
 
-    def _connect_acl(self) -> bool:
-        main = self.main
-        if main.acl_smtp_connect is None:
-            self.banner: acl.AclResult | None = None
-            return True
-        result = acl.run_acl("connect", main.acl_smtp_connect, self.scope)
-        if result.status == acl.OK:
-            self.banner = result
-            return True
-        deferred = result.status == acl.DEFER
-        text = f'{self.who()} {"temporarily " if deferred else ""}rejected connection in "connect" ACL'
-        if result.log_text:
-            text += f": {result.log_text}"
-        if self.log.selected("connection_reject"):
-            write_rejection(self.log, text, result)
-        code = result.code or (451 if deferred else 550)
-        self.core.send(Reply(code, fold_reply(result.user_text or (TEMPORARY if deferred else PROHIBITED)), True))
-        return False
-
-    def _greet(self) -> bool:
-        """Send the banner, unless the client has spoken first."""
-        conn, main = self.conn, self.main
-        code, text = 220, ""
-        if self.banner is not None and self.banner.user_text:
-            code, text = self.banner.code or 220, self.banner.user_text
-        elif main.smtp_banner is None or main.smtp_banner == DEFAULT_BANNER:
-            text = f"{self.active_hostname} ESMTP Exim {EXIM_VERSION} {dates.rfc5322(self.clock.time())}"
-        else:
-            try:
-                source = main.smtp_banner
-                text = source if is_literal(source) else expand(source, self.scope)
-            except ExpansionError as e:
-                self.log.panic(f'Expansion of "{main.smtp_banner}" (smtp_banner) failed: {e.text}')
-                self.core.send(Reply(421, "Unexpected failure, please try later", True))
-                self.exit_code = 1
-                return False
-        enforce = self.controls.enforce_sync if self.controls.enforce_sync is not None else main.smtp_enforce_sync
-        checked = enforce and conn.kind == "tcp"
-        if self.channel.sock is not None and conn.kind == "tcp":
-            self.pipe_connect = bool(main.pipelining_connect_advertise_hosts) and self.matches(
-                main.pipelining_connect_advertise_hosts, "pipelining_connect_advertise_hosts")
-        if checked and not self.pipe_connect:
-            if self.channel.has_input():
-                self.core.receive_data(self.channel.read())
-                early = shown(self.core.peek_input(150).decode("latin-1"))
-                self.log.reject("SMTP protocol synchronization error (input sent without waiting for greeting): "
-                                f'rejected connection from {self.who()} input="{early}"')
-                self.core.send(Reply(554, "SMTP synchronization error", True))
-                return False
-            self.enforce_sync()
-        self.core.multiline = self.controls.multiline
-        self.core.send(Reply(code, text))
-        return True
-
     def enforce_sync(self) -> None:
         """From now on the client must wait for answers where the protocol says so."""
         self.pipe_connect = False
@@ -550,98 +438,14 @@ class Session:
         if (enforce if enforce is not None else self.main.smtp_enforce_sync) and self.conn.kind == "tcp":
             self.core.more_input = self.channel.has_input
 
-    # -- the end
-
-    def _history(self) -> str:
-        if not self.conn.smtp_command_history:
-            return ""
-        more = "..." if self.commands_total > HISTORY else ""
-        return f"  C={more}{','.join(self.conn.smtp_command_history)}"
-
-    def _too_many(self, event: TooMany) -> None:
-        who = host_and_ident(self.conn, self.log, use_h=False)
-        if event.kind == "syntax or protocol errors":
-            text = f'dropped: too many syntax or protocol errors (last command was "{shown(event.line)}",{self._history()})'
-            self.notquit_reason = "synprot-error"
-        elif event.kind == "unrecognized commands":
-            text = f'dropped: too many unrecognized commands (last was "{shown(event.line)}")'
-            self.notquit_reason = "bad-commands"
-        else:
-            text = f'dropped: too many nonmail commands (last was "{shown(event.line)}")'
-            self.notquit_reason = "bad-commands"
-        self.log.reject(f"SMTP call from {who} {text}")
-        self.exit_code = 0 if event.kind == "unrecognized commands" else 1
-        self.incomplete("error")
-
-    def _unsynchronised(self, event: SyncError) -> None:
-        offered = "" if self.core.pipelining else " not"
-        self.log.reject(f"SMTP protocol synchronization error (next input sent too soon: pipelining was{offered} "
-                        f'advertised): rejected "{shown(event.line)}" {self.who()} '
-                        f'next input="{shown(event.input.decode("latin-1"))}"')
-        self.notquit_reason = "synchronization-error"
-        self.exit_code = 1
-        self.incomplete("sync failure")
-
-    def _since(self) -> str:
-        seconds = self.clock.time() - self.conn.started
-        return f" D={duration(seconds, millisec=self.log.selected('millisec'))}"
-
-    def _lost(self, phase: str) -> None:
-        conn, log = self.conn, self.log
-        self.notquit_reason = "connection-lost"
-        self.exit_code = 1
-        if phase == "data" or self.incoming is not None:
-            where = "after header" if phase == "data" and self.incoming is not None and not self.incoming.chunked else "header"
-            log.main(f"{connection_info(conn, log, inetd=self.inetd)} lost while reading message data ({where})")
-            self.core.send_raw(b"421 Lost incoming connection\r\n")
-        elif self.core.state in ("sender", "ready"):
-            self.incomplete("connection lost")
-            if log.selected("lost_incoming_connection"):
-                log.main("unexpected disconnection while reading SMTP command from "
-                         f"{host_and_ident(conn, log, use_h=False)}{self._since()}")
-            self.core.send_raw(f"421 {self.active_hostname} lost input connection\r\n".encode("latin-1"))
-        else:
-            if self.logged_connection:
-                log.main(f"{connection_info(conn, log, inetd=self.inetd)} lost{self._since()}")
-            self.core.send_raw(f"421 {self.active_hostname} lost input connection\r\n".encode("latin-1"))
-        self.drop_incoming()
-
-    def _timed_out(self) -> None:
-        conn, log = self.conn, self.log
-        host = host_and_ident(conn, log, use_h=False)
-        self.exit_code = 1
-        name = self.active_hostname
-        if self.core.in_data:
-            self.notquit_reason = "data-timeout"
-            sender = self.scope.message.sender_address if self.scope.message is not None else ""
-            log.main(f"SMTP data timeout (message abandoned) on connection from {host} F=<{sender}>")
-            self.core.send_raw(f"421 {name} SMTP incoming data timeout - closing connection.\r\n".encode("latin-1"))
-        else:
-            self.notquit_reason = "command-timeout"
-            self.incomplete("command timeout")
-            log.main(f"SMTP command timeout on connection from {host}")
-            self.core.send_raw(f"421 {name}: SMTP command timeout - closing connection\r\n".encode("latin-1"))
-        self.drop_incoming()
-
-    def _end(self) -> None:
-        """Run the ACL for sessions that do not end with QUIT, log what is to be logged of the end."""
-        main, log, conn = self.main, self.log, self.conn
-        self.drop_incoming()
-        if not self.quit_seen and main.acl_smtp_notquit is not None:
-            conn.smtp_notquit_reason = self.notquit_reason or "local-error"
-            acl.run_acl("notquit", main.acl_smtp_notquit, self.scope)
-        if self.mails == 0 and log.selected("smtp_no_mail"):
-            history = self._history().replace("  C=", " C=")
-            text = f"no MAIL in SMTP connection from {host_and_ident(conn, log, use_h=False)}{self._since()}{history}"
-            log.main(text)
 
 
-def session_origin(conn: Connection, services: Services) -> Origin:
+def session_origin(conn: Connection, services: Services, config: Configuration) -> Origin:
     """Return who the messages of a connection come from, for the fix-ups of headers."""
     if conn.sender_host_address is not None:
         return Origin(local=False, trusted=conn.submitter_trusted, smtp=True)
-    login = conn.sender_ident or ""
-    return Origin(local=True, trusted=conn.submitter_trusted, smtp=True, login=login, name=full_name(services, login))
+    login, name = names(services, config, conn.sender_ident or "")
+    return Origin(local=True, trusted=conn.submitter_trusted, smtp=True, login=login, name=name)
 
 
 def run_session(channel: Channel, conn: Connection, run: ReceiveRun, *, inetd: bool = False) -> int:

@@ -25,10 +25,10 @@ from pyexim.receive import arrival, caller, fixups
 from pyexim.receive.api import ReceiveRun, Submission
 from pyexim.receive.channel import Channel, InputTimeout
 from pyexim.receive.collect import FROM_LINE, TOO_BIG
-from pyexim.receive.commands import literal_size
 from pyexim.receive.fixups import Origin
 from pyexim.receive.message import Envelope, Incoming, Outcome
 from pyexim.receive.report import BadAddress, report
+from pyexim.receive.transaction import literal_size
 from pyexim.rewrite import api as rewrite
 from pyexim.smtp.data import FileData
 
@@ -82,9 +82,9 @@ def _task(submission: Submission, conn: Connection, run: ReceiveRun) -> Task:
     scope = Scope(run.config, services, conn=conn)
     message = Message(conn=conn)
     scope.message = message
-    login = conn.sender_ident or caller.login_name(services) or ""
-    name = submission.sender_name if submission.sender_name is not None else caller.full_name(
-        services, login, run.config)
+    login, name = caller.names(services, run.config, conn.sender_ident or caller.login_name(services) or "")
+    if submission.sender_name is not None:
+        name = submission.sender_name
     local = conn.sender_host_address is None
     message.originator_login, message.originator_uid, message.originator_gid = (
         caller.login_name(services) or login, services.caller_uid, services.caller_gid)
@@ -290,7 +290,9 @@ def _deliver(task: Task, incoming: Incoming) -> None:
     run, message, log = task.run, task.message, task.run.services.log
     stored = incoming.stored
     incoming.release()
-    if not stored or incoming.controls.queue_only or incoming.controls.freeze or arrival.wants_queue_only(run, smtp=False):
+    if not stored or incoming.controls.queue_only or incoming.controls.freeze:
+        return
+    if arrival.wants_queue_only(run, smtp=False):
         return
     reason = arrival.load_too_high(run)
     if reason:

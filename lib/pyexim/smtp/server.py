@@ -21,14 +21,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from pyexim.base.errors import LocalProtocolError
 from pyexim.base.taint import Tainted
 from pyexim.model.reply import Reply
-from pyexim.smtp.data import Chunk, DotData
+from pyexim.smtp.data import Chunk, DotData, FileData
+from pyexim.smtp.events import (
+    CLOSED,
+    NEED_DATA,
+    BodyData,
+    BodyEnd,
+    Command,
+    EndOfInput,
+    Event,
+    Limits,
+    Refused,
+    SyncError,
+    TooMany,
+)
 from pyexim.smtp.parameters import parse_bdat
+
+__all__ = ["CLOSED", "NEED_DATA", "BodyData", "BodyEnd", "Command", "EndOfInput", "Event", "Limits", "Refused",
+           "Server", "SyncError", "TooMany"]
 
 START, GREETED, SENDER, READY = "start", "greeted", "sender", "ready"
 CHUNKING, CHUNK_BROKEN = "chunking", "chunk_broken"
@@ -51,116 +66,12 @@ VERBS: Final = WITH_ARGUMENT | {"DATA", "RSET", "QUIT", "STARTTLS"}
 MAIL_VERBS: Final = frozenset({"MAIL", "RCPT", "DATA", "BDAT", "QUIT"})
 """Commands that are not counted as bringing no mail."""
 
-MAX_COMMAND: Final = 16384
 _verb = re.compile(r"(?:(MAIL FROM|RCPT TO):[ \t]*|([A-Z]+)(?:[ \t]+|\Z))", re.IGNORECASE | re.ASCII).match
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a client may do before it is cut off."""
-
-    max_unknown: int = 3
-    max_synprot: int = 3
-    max_nonmail: int = 10
-    max_command: int = MAX_COMMAND
-    """Octets of a command line; a longer one is thrown away and answered as unrecognised."""
-
-
-class Command:
-    """A command in order, to be answered with ``reply()``.  ``size`` and ``last`` belong to BDAT."""
-
-    __slots__ = ("argument", "last", "line", "size", "verb")
-
-    def __init__(self, verb: str, argument: str, line: str, size: int = 0, last: bool = False) -> None:
-        self.verb = verb
-        self.argument = argument
-        self.line = line
-        self.size = size
-        self.last = last
-
-    def __repr__(self) -> str:
-        return f"Command({self.verb!r}, {self.argument!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A command was refused by the core, which has answered it.
-
-    ``kind`` is "syntax" or "protocol"; ``text`` is for the log.  ``counted`` False: a client that
-    pipelines could not know better.
-    """
-
-    kind: str
-    line: str
-    text: str
-    verb: str = ""
-    counted: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class TooMany:
-    """The client made too many commands of a kind; the answer has been given, the connection is to be closed.
-
-    ``kind`` is "unrecognized commands", "syntax or protocol errors" or "nonmail commands".
-    """
-
-    kind: str
-    line: str
-
-
-@dataclass(frozen=True, slots=True)
-class SyncError:
-    """The client went on without waiting where it must wait; it has been told, the connection is to be closed."""
-
-    line: str
-    input: bytes
-    """The beginning of what it sent too soon."""
-
-
-class BodyData:
-    """Octets of the message, CRLF line ends as sent, dots unstuffed."""
-
-    __slots__ = ("data",)
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-
-@dataclass(frozen=True, slots=True)
-class BodyEnd:
-    """The message (or, by BDAT, the chunk) is complete; to be answered with ``reply()``."""
-
-    chunked: bool = False
-    last: bool = True
-    size: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class EndOfInput:
-    """The client is gone.  ``phase`` is "command" or "data"."""
-
-    phase: str
-
-
-class _Signal:
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-NEED_DATA: Final = _Signal("NEED_DATA")
-CLOSED: Final = _Signal("CLOSED")
 
 SYNC_PIPELINED: Final = frozenset({"HELO", "EHLO", "DATA", "NOOP", "VRFY", "EXPN", "ETRN", "STARTTLS", ""})
 SYNC_PLAIN: Final = SYNC_PIPELINED | {"MAIL", "RCPT", "RSET"}
 """Commands ("" stands for unrecognised ones) after which a client must wait for the answer, where
 PIPELINING was offered and where it was not.  Not all that RFC 2920 lists: as Exim has it."""
-
-Event = Command | Refused | TooMany | SyncError | BodyData | BodyEnd | EndOfInput | _Signal
 
 
 class Server:
@@ -193,7 +104,9 @@ class Server:
         self._eof = False
         self._closing = False
         self._pending: Command | BodyEnd | None = None
-        self._data: DotData | Chunk | None = None
+        self._data: DotData | FileData | Chunk | None = None
+        self._bare_lf = False
+        """The last command line ended in a LF without CR before it."""
         self._chunk: Command | None = None
         self._discard = False
         self._overlong = False
@@ -299,7 +212,8 @@ class Server:
                 self._rcpt_reply = None
                 self._rcpt_same = True
             elif verb == "DATA":
-                self._data = DotData()
+                # Who sends whole lines without CR (a file on standard input) ends the data so, too.
+                self._data = FileData(crlf_aware=False) if self._bare_lf else DotData()
             elif verb in ("HELO", "EHLO"):
                 self.state = GREETED
                 self.esmtp = verb == "EHLO"
@@ -478,6 +392,7 @@ class Server:
                 self._last_line = line[:512]
             self._overlong = False
             return self._last_line + "\n"
+        self._bare_lf = line[-1:] != "\r"
         return Tainted(line.rstrip(" \t\r\n\v\f"))
 
     def _command(self, line: str) -> Event:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_nothing_crashes(text: str) -> None:
         assert 0 <= got.start <= got.end <= len(text)
     places = list(items(text))
     assert all(a < b for a, b in places)
-    assert all(p[1] <= q[0] for p, q in zip(places, places[1:]))
+    assert all(p[1] <= q[0] for p, q in pairwise(places))
     assert 0 <= next_item(text, 0) <= len(text)
 
 

@@ -8,8 +8,10 @@ from pyexim.mailfmt import dates, header
 
 
 @pytest.mark.parametrize(("line", "kind"), [
-    ("From: x\n", "F"), ("TO : x\n", "T"), ("cc:x\n", "C"), ("Bcc: x\n", "B"), ("Reply-To: x\n", "R"), ("Sender: x\n", "S"),
-    ("Received: x\n", "P"), ("Message-ID: x\n", "I"), ("Resent-To: x\n", "T"), ("Resent-Foo: x\n", " "), ("Subject: x\n", " "),
+    ("From: x\n", "F"), ("TO : x\n", "T"), ("cc:x\n", "C"), ("Bcc: x\n", "B"), ("Reply-To: x\n", "R"),
+    ("Sender: x\n", "S"),
+    ("Received: x\n", "P"), ("Message-ID: x\n", "I"), ("Resent-To: x\n", "T"), ("Resent-Foo: x\n", " "),
+    ("Subject: x\n", " "),
     ("Date: x\n", " ")])
 def test_kinds(line: str, kind: str) -> None:
     assert header.kind_of(line) == kind

@@ -66,7 +66,8 @@ class World:
         self.config: Configuration = load([str(path)], {})
         self.log = Log()
         self.reports: list[bytes] = []
-        services = Services(log=self.log, primary_hostname="test.example", caller_uid=os.getuid(), caller_gid=os.getgid(),
+        services = Services(log=self.log, primary_hostname="test.example", caller_uid=os.getuid(),
+                            caller_gid=os.getgid(),
                             submit=self.submit)
         self.delivered: list[str] = []
         self.spool = directory / "spool"
@@ -131,7 +132,8 @@ def test_a_message(world: World) -> None:
 
 
 def test_two_messages_and_chunks(world: World) -> None:
-    out = world.session(ENVELOPE + b"BDAT 6\r\nA: b\r\nBDAT 6 LAST\r\n\r\nx\r\nyMAIL FROM:<>\r\nRCPT TO:<x@y.example>\r\n"
+    out = world.session(ENVELOPE + b"BDAT 6\r\nA: b\r\nBDAT 6 LAST\r\n\r\nx\r\ny"
+                        b"MAIL FROM:<>\r\nRCPT TO:<x@y.example>\r\n"
                         b"DATA\r\nA: c\r\n\r\n.\r\nQUIT\r\n")
     assert "250 6 byte chunk received" in out
     assert "250- 6 byte chunk, total 14\r\n250 OK id=" in out

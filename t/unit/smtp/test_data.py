@@ -12,7 +12,8 @@ CR, LF, CRLF = b"\r", b"\n", b"\r\n"
 FALSE_ENDS = [LF + b"." + LF, CR + b"." + CR, CR + b"." + LF, LF + b"." + CR, LF + b"." + CRLF, CRLF + b"." + LF,
               CR + b"." + CRLF, CRLF + b"." + CR, CRLF + b"\0." + CRLF, CRLF + b".\0" + CRLF, CRLF + b"." + CR + CRLF,
               CR + CRLF + b"." + CR + CRLF, CRLF + b". " + CRLF, LF + LF + b"." + LF + LF, CRLF + b".." + CRLF]
-PIECES = st.lists(st.sampled_from([CRLF, LF, CR, b".", b"..", b"x", b"\0", CRLF + b".", CRLF + b"." + CRLF]), max_size=14)
+PIECES = st.lists(st.sampled_from([CRLF, LF, CR, b".", b"..", b"x", b"\0", CRLF + b".", CRLF + b"." + CRLF]),
+                  max_size=14)
 CUTS = st.lists(st.integers(0, 40), max_size=6)
 
 
