@@ -1,0 +1,111 @@
+"""The end of a session: by too many mistakes, loss, timeout or in good order; what the logs say of it.
+
+Spec: chapter "Log files"; the ACL acl_smtp_notquit and $smtp_notquit_reason; selectors smtp_no_mail,
+lost_incoming_connection, smtp_connection.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pyexim.acl import api as acl
+from pyexim.receive.texts import connection_info, duration, host_and_ident, shown
+from pyexim.smtp.server import SyncError, TooMany
+
+if TYPE_CHECKING:
+    from pyexim.receive.session import Session
+
+HISTORY: Final = 20
+"""Commands that are remembered."""
+
+
+def _history(session: Session) -> str:
+    if not session.conn.smtp_command_history:
+        return ""
+    more = "..." if session.commands_total > HISTORY else ""
+    return f"  C={more}{','.join(session.conn.smtp_command_history)}"
+
+
+def too_many(session: Session, event: TooMany) -> None:
+    who = host_and_ident(session.conn, session.log, use_h=False)
+    if event.kind == "syntax or protocol errors":
+        text = ("dropped: too many syntax or protocol errors (last command was "
+                f'"{shown(event.line)}",{_history(session)})')
+        session.notquit_reason = "synprot-error"
+    elif event.kind == "unrecognized commands":
+        text = f'dropped: too many unrecognized commands (last was "{shown(event.line)}")'
+        session.notquit_reason = "bad-commands"
+    else:
+        text = f'dropped: too many nonmail commands (last was "{shown(event.line)}")'
+        session.notquit_reason = "bad-commands"
+    session.log.reject(f"SMTP call from {who} {text}")
+    session.exit_code = 0 if event.kind == "unrecognized commands" else 1
+    session.incomplete("error")
+
+
+def unsynchronised(session: Session, event: SyncError) -> None:
+    offered = "" if session.core.pipelining else " not"
+    session.log.reject(f"SMTP protocol synchronization error (next input sent too soon: pipelining was{offered} "
+                    f'advertised): rejected "{shown(event.line)}" {session.who()} '
+                    f'next input="{shown(event.input.decode("latin-1"))}"')
+    session.notquit_reason = "synchronization-error"
+    session.exit_code = 1
+    session.incomplete("sync failure")
+
+
+def _since(session: Session) -> str:
+    seconds = session.clock.time() - session.conn.started
+    return f" D={duration(seconds, millisec=session.log.selected('millisec'))}"
+
+
+def lost(session: Session, phase: str) -> None:
+    conn, log = session.conn, session.log
+    session.notquit_reason = "connection-lost"
+    session.exit_code = 1
+    if phase == "data" or session.incoming is not None:
+        incoming = session.incoming
+        where = "after header" if phase == "data" and incoming is not None and not incoming.chunked else "header"
+        log.main(f"{connection_info(conn, log, inetd=session.inetd)} lost while reading message data ({where})")
+        session.core.send_raw(b"421 Lost incoming connection\r\n")
+    elif session.core.state in ("sender", "ready"):
+        session.incomplete("connection lost")
+        if log.selected("lost_incoming_connection"):
+            log.main("unexpected disconnection while reading SMTP command from "
+                     f"{host_and_ident(conn, log, use_h=False)}{_since(session)}")
+        session.core.send_raw(f"421 {session.active_hostname} lost input connection\r\n".encode("latin-1"))
+    else:
+        if session.logged_connection:
+            log.main(f"{connection_info(conn, log, inetd=session.inetd)} lost{_since(session)}")
+        session.core.send_raw(f"421 {session.active_hostname} lost input connection\r\n".encode("latin-1"))
+    session.drop_incoming()
+
+
+def timed_out(session: Session) -> None:
+    conn, log = session.conn, session.log
+    host = host_and_ident(conn, log, use_h=False)
+    session.exit_code = 1
+    name = session.active_hostname
+    if session.core.in_data:
+        session.notquit_reason = "data-timeout"
+        sender = session.scope.message.sender_address if session.scope.message is not None else ""
+        log.main(f"SMTP data timeout (message abandoned) on connection from {host} F=<{sender}>")
+        session.core.send_raw(f"421 {name} SMTP incoming data timeout - closing connection.\r\n".encode("latin-1"))
+    else:
+        session.notquit_reason = "command-timeout"
+        session.incomplete("command timeout")
+        log.main(f"SMTP command timeout on connection from {host}")
+        session.core.send_raw(f"421 {name}: SMTP command timeout - closing connection\r\n".encode("latin-1"))
+    session.drop_incoming()
+
+
+def end(session: Session) -> None:
+    """Run the ACL for sessions that do not end with QUIT, log what is to be logged of the end."""
+    main, log, conn = session.main, session.log, session.conn
+    session.drop_incoming()
+    if not session.quit_seen and main.acl_smtp_notquit is not None:
+        conn.smtp_notquit_reason = session.notquit_reason or "local-error"
+        acl.run_acl("notquit", main.acl_smtp_notquit, session.scope)
+    if session.mails == 0 and log.selected("smtp_no_mail"):
+        history = _history(session).replace("  C=", " C=")
+        text = f"no MAIL in SMTP connection from {host_and_ident(conn, log, use_h=False)}{_since(session)}{history}"
+        log.main(text)

@@ -1,0 +1,483 @@
+"""MAIL, RCPT, DATA and BDAT: what each one checks, says and sets.
+
+Spec: chapters "SMTP processing" and "Access control lists"; options recipients_max, message_size_limit,
+check_spool_space, percent_hack_domains, smtp_accept_max_per_connection, dsn_advertise_hosts.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from pyexim.acl import api as acl
+from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim.base.octets import lower
+from pyexim.base.taint import taint
+from pyexim.expand import regex
+from pyexim.expand.engine import expand, is_literal
+from pyexim.expand.scope import Scope
+from pyexim.mailfmt.address import ParsedAddress, parse_address
+from pyexim.match.lists import match_domain
+from pyexim.model.message import Recipient
+from pyexim.receive.collect import FROM_LINE
+from pyexim.receive.message import PROHIBITED, TEMPORARY, Incoming, write_rejection
+from pyexim.receive.texts import fold_reply
+from pyexim.rewrite import api as rewrite
+from pyexim.smtp.parameters import MAIL_PARAMETERS, RCPT_PARAMETERS, parse_size, split_parameters
+from pyexim.smtp.server import Command
+
+if TYPE_CHECKING:
+    from pyexim.receive.session import Session
+
+DSN_NEVER, DSN_SUCCESS, DSN_FAILURE, DSN_DELAY = 2, 4, 8, 16
+"""Flags of Recipient.dsn_flags; what the spool writes.  RFC 3461."""
+RET_FULL, RET_HDRS = 1, 2
+_NOTIFY: Final = {"SUCCESS": DSN_SUCCESS, "FAILURE": DSN_FAILURE, "DELAY": DSN_DELAY}
+
+
+
+def literal_size(source: str | None, scope: Scope) -> int:
+    """Return the value of message_size_limit, 0 for no limit."""
+    if not source:
+        return 0
+    cached = _SIZES.get(source)
+    if cached is not None:
+        return cached
+    try:
+        text = expand(source, scope)
+    except ExpansionError as e:
+        if not isinstance(e, ForcedFail):
+            scope.services.log.panic(f"unable to expand message_size_limit: {e.text}")
+        return 0
+    value = _size(text)
+    if value is None:
+        scope.services.log.panic(f'invalid value for message_size_limit: "{text}"')
+        return 0
+    if is_literal(source):
+        _SIZES[source] = value
+    return value
+
+
+_SIZES: dict[str, int] = {}
+"""Values of literal sizes."""
+_UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def _size(text: str) -> int | None:
+    """Return the value of "50M" and the like."""
+    digits = text.strip(" \t\n")
+    factor = 1
+    if digits[-1:].upper() in _UNITS:
+        factor = _UNITS[digits[-1].upper()]
+        digits = digits[:-1]
+    return int(digits) * factor if digits.isascii() and digits.isdigit() else None
+
+
+# -- MAIL
+
+def mail(session: Session, command: Command) -> None:
+    """MAIL FROM: parameters, address, limits, ACL."""
+    core, main, conn = session.core, session.main, session.conn
+    if session.helo_required and (not conn.sender_helo_name or core.state == "start"):
+        core.reply(503, "HELO or EHLO required")
+        session.log.reject(f"rejected MAIL from {session.who_untagged()}: no HELO/EHLO given")
+        core.count_error(command.line)
+        return
+    if not conn.esmtp:
+        session.pipe_connect_over()
+    argument = command.argument
+    if not argument:
+        session.syntax_error("protocol", 501, "MAIL must have an address operand")
+        return
+    limit = session.value_of(main.smtp_accept_max_per_connection, "smtp_accept_max_per_connection", 1000)
+    if limit > 0 and session.mails >= limit:
+        core.reply(421, "too many messages in this connection")
+        session.log.reject(f"rejected MAIL command {session.who()}: too many messages in one connection")
+        return
+    message = session.begin_message()
+    path, parameters = split_parameters(argument, MAIL_PARAMETERS if conn.esmtp else frozenset())
+    wrong = _mail_parameters(session, parameters)
+    if wrong is not None:
+        session.syntax_error("syntax", 501, wrong)
+        return
+    parsed, address = _address(session, path, "MAIL")
+    if parsed.error is not None:
+        session.syntax_error("syntax", 501, f"{argument}: {parsed.error}", parsed.error)
+        return
+    given = address
+    if session.conn.kind != "tcp" and session.local and not conn.submitter_trusted:
+        address = session.untrusted_sender(address)
+    elif address and not parsed.domain_at:
+        if not session.takes_unqualified("sender"):
+            session.log.reject(f"unqualified sender rejected: <{path.strip('<>')}> {session.who()}")
+            core.reply(501, f"{argument}: sender address must contain a domain")
+            return
+        address = taint(f"{address}@{main.qualify_domain}")
+    if not _size_allowed(session, message.message_size, given):
+        return
+    if session.config.rewrite and address and rewrite.has_rules(session.config, "F"):
+        address = rewrite.rewrite_one(address, "F", session.scope)
+    message.sender_address = taint(address)
+    session.envelope.raw_sender = given if parsed.domain_at or not given else address
+    if main.acl_smtp_mail is not None and not _mail_acl(session, address):
+        return
+    session.mails += 1
+    if main.acl_smtp_mail is None:
+        core.reply(250, "OK")
+
+
+def _mail_acl(session: Session, address: str) -> bool:
+    """Run the MAIL ACL; answers."""
+    result = acl.run_acl("mail", session.main.acl_smtp_mail, session.scope)
+    message = session.scope.message
+    assert message is not None
+    if result.status in (acl.OK, acl.DISCARD):
+        session.mail_discarded = result.status == acl.DISCARD
+        session.reply_acl(result, 250, "OK")
+        return True
+    session.refuse(result, f"MAIL <{address}>")
+    message.sender_address = ""
+    return False
+
+
+def _mail_parameters(session: Session, parameters: list[tuple[str, str]]) -> str | None:
+    """Take the parameters of MAIL; the text of the error, or None."""
+    message = session.scope.message
+    assert message is not None
+    for name, value in parameters:
+        if name == "SIZE":
+            size = parse_size(value)
+            if size is None:
+                return "invalid data for SIZE"
+            message.message_size = size
+        elif name == "BODY":
+            body = value.upper()
+            if body not in ("7BIT", "8BITMIME") or not session.main.accept_8bitmime:
+                return "invalid data for BODY"
+            message.body_8bit = 8 if body == "8BITMIME" else 7
+        elif name == "AUTH":
+            if value != "<>":
+                session.log.main(f"ignoring AUTH={value} from {session.who()} (client not authenticated)")
+        elif name == "RET":
+            if not session.offered_dsn:
+                continue
+            ret = {"FULL": RET_FULL, "HDRS": RET_HDRS}.get(value.upper())
+            if ret is None:
+                return "Value for RET is invalid"
+            if message.dsn_ret:
+                return "RET can be specified once only"
+            message.dsn_ret = ret
+        elif name == "ENVID":
+            if not session.offered_dsn:
+                continue
+            if message.dsn_envid is not None:
+                return "ENVID can be specified once only"
+            message.dsn_envid = taint(value)
+    return None
+
+
+def _address(session: Session, path: str, verb: str) -> tuple[ParsedAddress, str]:
+    """Parse the path of MAIL or RCPT, after the rewriting that comes before any check (flag S)."""
+    main = session.main
+    if session.config.rewrite and rewrite.has_rules(session.config, "S"):
+        path = rewrite.rewrite_smtp(path, session.scope)
+    parsed = parse_address(
+        path, allow_empty=verb == "MAIL", allow_domain_literals=main.allow_domain_literals,
+        strip_trailing_dot=main.strip_trailing_dot, strip_excess_angle_brackets=main.strip_excess_angle_brackets,
+        allow_utf8_domains=main.allow_utf8_domains)
+    address = parsed.address
+    if parsed.domain_at:
+        domain = address[parsed.domain_at:]
+        if not domain.islower():
+            address = taint(address[:parsed.domain_at] + lower(domain))
+    return parsed, address
+
+
+def _size_allowed(session: Session, size: int, address: str) -> bool:
+    """Check the announced size and the space on the spool's disk; answers when refused."""
+    main, core = session.main, session.core
+    limit = session.size_limit = session.message_size_limit()
+    if size > 0 and limit > 0 and size > limit:
+        core.reply(552, "Message size exceeds maximum permitted")
+        shown = f"size={size}" if size < 0x7fffffff else f"size>={0x7fffffff}"
+        session.log.reject(f"rejected MAIL FROM:<{address}> {session.who()}: message too big: {shown} max={limit}")
+        return False
+    checks = (main.check_spool_space > 0 or main.check_spool_inodes > 0 or main.check_log_space > 0
+              or main.check_log_inodes > 0 or (size > 0 and main.smtp_check_spool_space))
+    if checks and not enough_space(session, size if main.smtp_check_spool_space else 0):
+        core.reply(452, "space shortage, please try later")
+        return False
+    return True
+
+
+def enough_space(session: Session, size: int) -> bool:
+    """Tell whether spool and logs have the space that is to be kept free, and that for a message; logs if not."""
+    main = session.main
+    if main.check_spool_space > 0 or main.check_spool_inodes > 0 or size > 0:
+        wanted_kib = main.check_spool_space + (size + 1023) // 1024
+        if not _free(session, "spool", session.run.spool.directory, wanted_kib, main.check_spool_inodes):
+            return False
+    if main.check_log_space > 0 or main.check_log_inodes > 0:
+        settings = getattr(session.log, "settings", None)
+        if settings is not None and settings.file_path:
+            directory = os.path.dirname(settings.file_path)
+            return _free(session, "log", directory, main.check_log_space, main.check_log_inodes)
+    return True
+
+
+def _free(session: Session, what: str, directory: str, space_kib: int, inodes: int) -> bool:
+    """Tell whether a directory's file system has so much room; a file system without inodes has enough of them."""
+    try:
+        st = os.statvfs(directory)
+    except OSError:
+        return True
+    free_kib = st.f_bavail * st.f_frsize // 1024
+    if (space_kib > 0 and free_kib < space_kib) or (inodes > 0 and st.f_files > 0 and st.f_favail < inodes):
+        session.log.main(f"{what} directory space check failed: space={free_kib} inodes={st.f_favail}")
+        return False
+    return True
+
+
+# -- RCPT
+
+def rcpt(session: Session, command: Command) -> None:
+    """RCPT TO: parameters, address, limits, ACL."""
+    core, main = session.core, session.main
+    message = session.scope.message
+    assert message is not None
+    session.rcpt_count += 1
+    session.scope.vars["rcpt_count"] = str(session.rcpt_count)
+    argument = command.argument
+    if not argument:
+        session.syntax_error("syntax", 501, "RCPT must have an address operand")
+        session.count_rcpt("fail")
+        return
+    flags, orcpt, path = 0, None, argument
+    if session.offered_dsn and "=" in argument:
+        path, parameters = split_parameters(argument, RCPT_PARAMETERS)
+        for name, value in parameters:
+            if name == "NOTIFY":
+                flags = notify_flags(value)
+                if flags < 0:
+                    session.syntax_error("syntax", 501, "Invalid value for NOTIFY parameter")
+                    return
+            else:
+                orcpt = taint(value)
+    parsed, address = _address(session, path, "RCPT")
+    if parsed.error is not None:
+        session.syntax_error("syntax", 501, f"{argument}: {parsed.error}", parsed.error)
+        session.count_rcpt("fail")
+        return
+    if not parsed.domain_at:
+        address = _qualified_recipient(session, address, argument)
+        if not address:
+            return
+    if main.percent_hack_domains:
+        address = percent_hack(session, address)
+    limit = session.value_of(main.recipients_max, "recipients_max", 50000)
+    if 0 < limit < session.rcpt_count:
+        _too_many_recipients(session)
+        return
+    raw = address
+    if session.config.rewrite and rewrite.has_rules(session.config, "T"):
+        address = rewrite.rewrite_one(address, "T", session.scope)
+    discard = session.mail_discarded
+    if not discard:
+        result = acl.run_acl("rcpt", main.acl_smtp_rcpt, session.scope, recipient=address)
+        if result.status not in (acl.OK, acl.DISCARD):
+            session.count_rcpt("defer" if result.status == acl.DEFER else "fail")
+            session.refuse(result, f"RCPT {path}")
+            return
+        session.reply_acl(result, 250, "Accepted")
+        if result.status == acl.DISCARD:
+            session.envelope.discarded_by = session.envelope.discarded_by or "RCPT"
+            _log_discarded(session, path, "RCPT", result)
+            return
+    else:
+        core.reply(250, "Accepted")
+        session.envelope.discarded_by = "MAIL"
+        _log_discarded(session, path, "MAIL", None)
+        return
+    message.recipients.append(Recipient(taint(address), dsn_orcpt=orcpt, dsn_flags=flags))
+    session.envelope.raw_recipients.append(raw)
+
+
+def _log_discarded(session: Session, path: str, where: str, result: acl.AclResult | None) -> None:
+    message = session.scope.message
+    assert message is not None
+    text = f"{session.who()} F=<{message.sender_address}> RCPT {path}: discarded by {where} ACL"
+    if result is not None and result.log_text:
+        text += f": {result.log_text}"
+    write_rejection(session.log, text, result or acl.AclResult(acl.DISCARD))
+
+
+def notify_flags(value: str) -> int:
+    """Return the flags of a NOTIFY parameter, -1 for a value that is wrong."""
+    if value.upper() == "NEVER":
+        return DSN_NEVER
+    flags = 0
+    for word in value.split(",") if value else ():
+        flag = _NOTIFY.get(word.upper())
+        if flag is None:
+            return -1
+        flags |= flag
+    return flags
+
+
+def _qualified_recipient(session: Session, address: str, argument: str) -> str:
+    """Return an address without domain with one, or "" after a refusal; postmaster is always taken."""
+    main = session.main
+    message = session.scope.message
+    assert message is not None
+    if lower(address) == "postmaster" or session.takes_unqualified("recipient"):
+        return taint(f"{address}@{main.qualify_recipient}")
+    session.log.reject(f"unqualified recipient rejected: {argument} {session.who()}")
+    session.count_rcpt("fail")
+    session.core.reply(501, f"{argument}: recipient address must contain a domain")
+    return ""
+
+
+def percent_hack(session: Session, address: str) -> str:
+    """Turn user%host@domain into user@host where the domain is in percent_hack_domains."""
+    main = session.main
+    for _ in range(16):
+        local_part, _, domain = address.rpartition("@")
+        at = local_part.rfind("%")
+        if at < 0 or not match_domain(domain, main.percent_hack_domains or "", session.scope):
+            break
+        user, host = local_part[:at], local_part[at + 1:]
+        if not host:
+            break
+        address = taint(f"{user}@{lower(host)}")
+    return address
+
+
+def _too_many_recipients(session: Session) -> None:
+    message, main, core = session.scope.message, session.main, session.core
+    assert message is not None
+    session.count_rcpt("fail")
+    if main.recipients_max_reject:
+        if not session.too_many_recipients:
+            session.log.reject("too many recipients: message rejected: "
+                               f"sender=<{message.sender_address}> {session.who()}")
+        core.reply(552, "too many recipients")
+    else:
+        if not session.too_many_recipients:
+            session.log.reject("too many recipients: excess temporarily rejected: "
+                               f"sender=<{message.sender_address}> {session.who()}")
+        core.reply(452, "too many recipients")
+    session.too_many_recipients = True
+
+
+# -- DATA, BDAT
+
+def data(session: Session, command: Command) -> None:
+    """DATA: the predata ACL, then the message."""
+    session.pipe_connect_over()
+    if session.too_many_recipients and session.main.recipients_max_reject:
+        session.core.reply(554, "Too many recipients")
+        session.new_message()
+        return
+    start = _predata(session, "DATA")
+    if start is None:
+        return
+    code, text = start
+    if _open(session, chunked=False):
+        session.core.reply(code, text or 'Enter message, ending with "." on a line by itself')
+
+
+def bdat(session: Session, command: Command) -> None:
+    """BDAT: as DATA with the first chunk; each chunk is read without a word before it."""
+    session.pipe_connect_over()
+    core = session.core
+    if session.incoming is None:
+        if session.too_many_recipients and session.main.recipients_max_reject:
+            core.refuse_chunk(554, "Too many recipients")
+            return
+        result = _predata_result(session)
+        if result is not None and result.status != acl.OK:
+            text = result.user_text or (TEMPORARY if result.status == acl.DEFER else PROHIBITED)
+            _log_predata(session, result, "BDAT")
+            core.refuse_chunk(result.code or (451 if result.status == acl.DEFER else 550), fold_reply(text))
+            return
+        if not _open(session, chunked=True):
+            return
+    core.start_chunk(command)
+
+
+def _predata_result(session: Session) -> acl.AclResult | None:
+    main = session.main
+    if main.acl_smtp_predata is None:
+        return None
+    return acl.run_acl("predata", main.acl_smtp_predata, session.scope)
+
+
+def _log_predata(session: Session, result: acl.AclResult, verb: str) -> None:
+    deferred = result.status == acl.DEFER
+    text = f"{session.who()} {'temporarily ' if deferred else ''}rejected {verb}"
+    if result.log_text:
+        text += f": {result.log_text}"
+    write_rejection(session.log, text, result)
+
+
+def _predata(session: Session, verb: str) -> tuple[int, str] | None:
+    """Run the predata ACL; (code, text) of the go-ahead, or None after a refusal."""
+    result = _predata_result(session)
+    if result is None:
+        return 354, ""
+    if result.status == acl.OK:
+        return result.code or 354, fold_reply(result.user_text)
+    if result.status == acl.DISCARD:
+        message = session.scope.message
+        assert message is not None
+        message.recipients.clear()
+        session.envelope.discarded_by = "predata"
+        return 354, ""
+    session.refuse(result, verb)
+    session.new_message()
+    return None
+
+
+def _open(session: Session, *, chunked: bool) -> bool:
+    """Begin to take the message; answers when that is impossible."""
+    incoming = Incoming(session.run, session.scope, session.origin(), session.envelope, size_limit=session.size_limit
+                        or session.message_size_limit())
+    incoming.chunked = chunked
+    if session.offered_pipelining:
+        used = session.core.pipelined
+        incoming.pipelining = ("" if used else "-") if not session.offered_pipe_connect else (
+            "." if used else ".-")
+    main, flags = session.main, incoming.message.flags
+    if main.sender_unqualified_hosts and session.takes_unqualified("sender"):
+        flags.add("allow_unqualified_sender")
+    if main.recipient_unqualified_hosts and session.takes_unqualified("recipient"):
+        flags.add("allow_unqualified_recipient")
+    try:
+        incoming.open(lf_is_space=not chunked, chunked=chunked, strip_from=_from_line(session))
+    except OSError as e:
+        message = session.scope.message
+        ident = message.message_id if message is not None else ""
+        session.log.panic(f"Failed to create spool file for {ident}: {e.strerror}")
+        if chunked:
+            session.core.refuse_chunk(452, "Error while writing spool file")
+        else:
+            session.core.reply(452, "Error while writing spool file")
+        incoming.abort()
+        return False
+    session.incoming = incoming
+    return True
+
+
+def _from_line(session: Session) -> FROM_LINE | None:
+    """Return the test for a "From " line to be taken off, where this client may send one; its sender is not used."""
+    main = session.main
+    if session.local:
+        if not main.ignore_fromline_local:
+            return None
+    elif not main.ignore_fromline_hosts or not session.matches(main.ignore_fromline_hosts, "ignore_fromline_hosts"):
+        return None
+    pattern = main.uucp_from_pattern
+    if not pattern:
+        return None
+    compiled = regex.compile(pattern)
+    return lambda line: compiled.search(line) is not None
