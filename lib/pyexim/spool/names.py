@@ -8,6 +8,7 @@ the split and in the unsplit place, so the option can be changed while messages 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 
@@ -80,6 +81,9 @@ def make_directory(settings: SpoolSettings, path: str) -> None:
     except FileExistsError:
         return
     own(settings, path)
+    if settings.fsync and parent:
+        with contextlib.suppress(PermissionError):  # above the spool directory others rule
+            sync_directory(parent)
 
 
 def own(settings: SpoolSettings, target: str | int) -> None:
@@ -99,6 +103,8 @@ def open_new(settings: SpoolSettings, path: str, flags: int) -> int:
         own(settings, fd)
     except OSError:
         os.close(fd)
+        if flags & os.O_EXCL:
+            os.unlink(path)
         raise
     return fd
 
