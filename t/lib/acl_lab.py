@@ -68,6 +68,9 @@ class RecordingLog:
     def selected(self, selector: str) -> bool:
         return selector in self.selectors
 
+    def wants(self, selector: str) -> bool:
+        return self.selected(selector)
+
 
 class TickingClock(FixedClock):
     """A clock that moves a little whenever it is read."""

@@ -27,13 +27,16 @@ class Lines:
         self.lines: list[str] = []
         self.selectors: set[str] = set()
 
-    def main(self, text: str, *, message_id: str | None = None) -> None:
+    def main(self, text: str, *, message_id: str | None = None, selector: str = "") -> None:
         self.lines.append(text)
 
     reject = panic = main
 
     def selected(self, selector: str) -> bool:
         return selector in self.selectors
+
+    def wants(self, selector: str) -> bool:
+        return self.selected(selector)
 
 
 class Pool:

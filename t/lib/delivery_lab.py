@@ -35,7 +35,10 @@ class RecordingLog:
     def selected(self, selector: str) -> bool:
         return selector in self.selectors
 
-    def main(self, text: str, *, message_id: str | None = None) -> None:
+    def wants(self, selector: str) -> bool:
+        return self.selected(selector)
+
+    def main(self, text: str, *, message_id: str | None = None, selector: str = "") -> None:
         self.lines.append(text)
 
     def reject(self, text: str, *, message_id: str | None = None) -> None:

@@ -21,7 +21,7 @@ class Log:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def main(self, text: str, *, message_id: str | None = None) -> None:
+    def main(self, text: str, *, message_id: str | None = None, selector: str = "") -> None:
         self.lines.append(text)
 
     def reject(self, text: str, *, message_id: str | None = None) -> None:
@@ -32,6 +32,9 @@ class Log:
 
     def selected(self, selector: str) -> bool:
         return False
+
+    def wants(self, selector: str) -> bool:
+        return self.selected(selector)
 
 
 def make_scope() -> Scope:

@@ -19,7 +19,7 @@ class KeptLog:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def main(self, text: str, *, message_id: str | None = None) -> None:
+    def main(self, text: str, *, message_id: str | None = None, selector: str = "") -> None:
         self.lines.append(text)
 
     def reject(self, text: str, *, message_id: str | None = None, headers: str = "", also_main: bool = True) -> None:
@@ -33,6 +33,9 @@ class KeptLog:
 
     def selected(self, selector: str) -> bool:
         return True
+
+    def wants(self, selector: str) -> bool:
+        return self.selected(selector)
 
 
 def make_scope(named: str = "", **options: object) -> Scope:

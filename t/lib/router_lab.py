@@ -27,13 +27,16 @@ class Log:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def main(self, text: str, *, message_id: str | None = None) -> None:
+    def main(self, text: str, *, message_id: str | None = None, selector: str = "") -> None:
         self.lines.append(text)
 
     reject = panic = main
 
     def selected(self, selector: str) -> bool:
         return False
+
+    def wants(self, selector: str) -> bool:
+        return self.selected(selector)
 
 
 def lab(routers: str, main: str = "", **services: Any) -> Scope:

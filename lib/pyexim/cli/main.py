@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Final
 
 from pyexim.base.errors import ConfigError
 from pyexim.config.configuration import Configuration
+from pyexim.log.debug import Debug
 from pyexim.startup.environment import clean_environment
 from pyexim.startup.identity import caller
 from pyexim.startup.options import Command, UsageError, parse
@@ -184,7 +186,28 @@ def run(process: Process) -> int:
     if process.log.selected("arguments"):
         shown = " ".join(_quoted(a) for a in [command.name, *sys.argv[2:]])
         process.log.main(f"cwd={process.services.initial_cwd} {len(sys.argv) - 1} args: {shown}")
-    return MODES[command.mode](process)
+    debug = process.services.debug
+    if debug is None or command.debug is None or not debug.chosen:
+        return MODES[command.mode](process)
+    _introduce(process, debug)
+    code = MODES[command.mode](process)
+    debug.write(f"{'>' * 16} Exim pid={os.getpid()} (fresh-exec) terminating with rc={code} {'>' * 16}\n")
+    return code
+
+
+def _introduce(process: Process, debug: Debug) -> None:
+    """Write what -d begins with: which program this is, for whom, with which configuration."""
+    from pyexim.cli import version
+
+    first, *rest = version.lines(process.config.file, details=False)
+    head = first.partition(" #")[0]
+    me = process.identity
+    debug.write(f"{head} uid={os.getuid()} gid={os.getgid()} pid={os.getpid()} D={debug.number()}\n")
+    debug.write("".join(line + "\n" for line in rest))
+    for yes, text in ((me.trusted, "trusted user"), (me.admin, "admin user")):
+        if yes:
+            debug.write(text + "\n")
+    debug("uid", f"originator: uid={me.uid} gid={me.gid} login={me.login} name={me.name}")
 
 
 def _quoted(word: str) -> str:

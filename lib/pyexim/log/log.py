@@ -13,9 +13,12 @@ import stat
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyexim.base.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from pyexim.log.debug import Debug
 
 DEFAULT_SELECTORS: Final = frozenset({
     "acl_warn_skipped", "connection_reject", "delay_delivery", "dkim", "dnslist_defer", "etrn",
@@ -70,10 +73,16 @@ class Log:
         """Panics also go to standard error (a command, not the daemon)."""
         self.to_stderr = False
         """-bh: everything goes to standard error instead of the logs, as "LOG: ..."."""
+        self.debug: Debug | None = None
+        """-v, -d: every line is shown on standard error as well, those of selectors that are off among them."""
 
     def selected(self, selector: str) -> bool:
         """Tell whether a log selector is on."""
         return selector in self._selectors
+
+    def wants(self, selector: str) -> bool:
+        """Tell whether a line that depends on a selector is to be given to ``main``: for the log, or for -v to show."""
+        return selector in self._selectors or self.debug is not None
 
     # -- lines
 
@@ -102,13 +111,22 @@ class Log:
             text = text.replace("\n", " ")
         return f"{head} {text}\n"
 
-    def main(self, text: str, *, message_id: str | None = None, raw: bool = False) -> None:
-        """Write to the main log; ``raw`` keeps new lines, for texts of our own that have them."""
+    def main(self, text: str, *, message_id: str | None = None, raw: bool = False, selector: str = "") -> None:
+        """Write to the main log; ``raw`` keeps new lines, for texts of our own that have them.
+
+        ``selector`` is the log selector that the line depends on, if it does.
+        """
+        if self.debug is not None:
+            self.debug.log("MAIN", text, selector)
+        if selector and selector not in self._selectors:
+            return
         self._write("main", text, message_id, raw=raw)
 
     def reject(self, text: str, *, message_id: str | None = None, headers: str = "",
                also_main: bool = True) -> None:
         """Write a rejection to the main log and to the reject log, there with the message's header."""
+        if self.debug is not None:
+            self.debug.log("MAIN REJECT" if also_main else "REJECT", text)
         if also_main:
             self._write("main", text, message_id)
         if self.settings.write_rejectlog:
@@ -116,6 +134,8 @@ class Log:
 
     def panic(self, text: str, *, message_id: str | None = None) -> None:
         """Write to the panic log and the main log: something is wrong with this program or its set-up."""
+        if self.debug is not None:
+            self.debug.log("MAIN PANIC", text)
         self._write("main", text, message_id)
         self._write("panic", text, message_id, duplicate=True)
         if self.stderr and not self.to_stderr:
@@ -140,7 +160,7 @@ class Log:
         line = self.line(text, message_id, raw)
         if self.to_stderr:
             if not duplicate:
-                self._stderr(f"LOG: {text}\n")
+                self._stderr(f"LOG: {message_id + ' ' if message_id else ''}{text}\n")
             return
         if self.settings.use_file:
             self._to_file(name, line + extra)

@@ -9,6 +9,7 @@ from pyexim.base.octets import lower
 from pyexim.base.taint import Tainted, like, untaint
 from pyexim.expand.scope import Scope
 from pyexim.lookup import api as lookup
+from pyexim.match import trace
 from pyexim.match.items import (
     FOUND,
     NOT_FOUND,
@@ -63,6 +64,10 @@ class AddressSubject:
 
 def match_addresses(address: str, source: str, scope: Scope, caseful: bool, expanded: bool = False) -> Match:
     """Match an address against an address list."""
+    debug = scope.services.debug
+    if debug is not None and debug.selected("lists"):
+        return trace.shown(address, AddressSubject(address), source, scope, "address", caseful, "", compile_addresses,
+                           expanded)
     compiled = compiled_list(source, scope, "address", caseful, "", compile_addresses, expanded)
     if isinstance(compiled, Match):
         return compiled

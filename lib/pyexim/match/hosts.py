@@ -10,6 +10,7 @@ from pyexim.base.lists import split_list
 from pyexim.base.octets import lower
 from pyexim.base.taint import taint, untaint
 from pyexim.expand.scope import Scope
+from pyexim.match import trace
 from pyexim.match.items import (
     FOUND,
     NOT_FOUND,
@@ -57,6 +58,9 @@ class HostSubject:
 
 def match_hosts(subject: HostSubject, source: str, scope: Scope, option: str, expanded: bool = False) -> Match:
     """Match a host against a host list."""
+    debug = scope.services.debug
+    if debug is not None and debug.selected("lists"):
+        return trace.shown("host", subject, source, scope, "host", False, option, compile_hosts, expanded)
     compiled = compiled_list(source, scope, "host", False, option, compile_hosts, expanded)
     return compiled if isinstance(compiled, Match) else compiled.match(subject, scope)
 

@@ -148,17 +148,25 @@ def cache_of(scope: Scope) -> dict[Any, CompiledList]:
     return cache
 
 
+def expanded_list(source: str, scope: Scope) -> str | Match:
+    """Expand the text of a list; the outcome of the match where that fails."""
+    try:
+        return expand(source, scope)
+    except ForcedFail:
+        return NOT_FOUND
+    except ExpansionError as e:
+        return deferral(f'failed to expand "{source}" while checking a list: {e.text}')
+
+
 def compiled_list(source: str, scope: Scope, kind: str, caseful: bool, option: str, compiler: Compiler,
                   expanded: bool = False) -> CompiledList | Match:
     """Return a list ready for matching, expanded first unless it is; or the outcome where that fails."""
     cache = cache_of(scope)
     if not expanded and not is_literal(source):
-        try:
-            source = expand(source, scope)
-        except ForcedFail:
-            return NOT_FOUND
-        except ExpansionError as e:
-            return deferral(f'failed to expand "{source}" while checking a list: {e.text}')
+        text = expanded_list(source, scope)
+        if isinstance(text, Match):
+            return text
+        source = text
     tainted = source.__class__ is Tainted
     key = kind, source, caseful, tainted
     compiled = cache.get(key)

@@ -23,9 +23,9 @@ __all__ = ["Match", "in_domain_list", "match_address", "match_domain", "match_ho
            "match_local_part", "match_string", "split_list"]
 
 
-def match_domain(domain: str, source: str, scope: Scope, *, expanded: bool = False) -> Match:
+def match_domain(domain: str, source: str, scope: Scope, *, expanded: bool = False, name: str = "") -> Match:
     """Match a domain against a domain list.  Sets numeric variables in ``scope.vars`` as the spec says."""
-    return match_names(domain, source, scope, "domain", False, expanded)
+    return match_names(domain, source, scope, "domain", False, expanded, name)
 
 
 def match_local_part(local_part: str, source: str, scope: Scope, *, caseful: bool = False,
@@ -84,7 +84,7 @@ def _services(config: Configuration) -> Services:
 class NoLog:
     """The logs of a matching that nobody sees."""
 
-    def main(self, text: str, *, message_id: str | None = None) -> None: ...
+    def main(self, text: str, *, message_id: str | None = None, selector: str = "") -> None: ...
     def crash(self, text: str, *, message_id: str | None = None) -> None: ...
 
     def reject(self, text: str, *, message_id: str | None = None, headers: str = "",
@@ -93,4 +93,7 @@ class NoLog:
     def panic(self, text: str, *, message_id: str | None = None) -> None: ...
 
     def selected(self, selector: str) -> bool:
+        return False
+
+    def wants(self, selector: str) -> bool:
         return False

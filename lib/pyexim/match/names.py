@@ -12,6 +12,7 @@ from pyexim.base.lists import split_list
 from pyexim.base.octets import lower
 from pyexim.base.taint import like, untaint
 from pyexim.expand.scope import Scope
+from pyexim.match import trace
 from pyexim.match.items import (
     CompiledList,
     Context,
@@ -34,8 +35,12 @@ from pyexim.match.local import is_local_address
 __all__ = ["compile_names", "deferral", "match_names", "name_item"]
 
 
-def match_names(subject: str, source: str, scope: Scope, kind: str, caseful: bool, expanded: bool = False) -> Match:
-    """Match a name against a list: ``kind`` is domain, localpart or string."""
+def match_names(subject: str, source: str, scope: Scope, kind: str, caseful: bool, expanded: bool = False,
+                name: str = "") -> Match:
+    """Match a name against a list: ``kind`` is domain, localpart or string; ``name`` is the option, for -d and -bh."""
+    debug = scope.services.debug
+    if debug is not None and debug.selected("lists"):
+        return trace.shown(subject, subject, source, scope, kind, caseful, name, compile_names, expanded)
     compiled = compiled_list(source, scope, kind, caseful, "", compile_names, expanded)
     return compiled.match(subject, scope) if compiled.__class__ is CompiledList else compiled  # type: ignore
 

@@ -130,8 +130,8 @@ class QueueRunner:
         what = f"'{queue}' queue run" if queue else "queue run"
         text = f"{what}: pid={os.getpid()}{describe(self.options)}"
         selector = make_selector(self.options)
-        if self.log.selected("queue_run"):
-            self.log.main(f"Start {text}")
+        if self.log.wants("queue_run"):
+            self.log.main(f"Start {text}", selector="queue_run")
         try:
             if self.options.two_stage:
                 self._stage(selector, first=True)
@@ -142,8 +142,8 @@ class QueueRunner:
                 self.log.main(f"removed orphan file {name}")
         finally:
             self.manager.close()
-        if self.log.selected("queue_run"):
-            self.log.main(f"End {text}")
+        if self.log.wants("queue_run"):
+            self.log.main(f"End {text}", selector="queue_run")
         return 0
 
     def _stage(self, selector: Callable[[Message], bool] | None, *, first: bool) -> None:

@@ -116,7 +116,7 @@ def _local_user(address: Address, run: RouteRun) -> _Skip | None:
 def _debug_print(source: str) -> Check:
     def check(address: Address, run: RouteRun) -> None:
         debug = run.scope.services.debug
-        if debug is None:
+        if debug is None or not debug.chosen:
             return
         try:
             text = expand(source, run.scope)

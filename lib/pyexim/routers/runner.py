@@ -66,6 +66,12 @@ def _route(address: Address, run: RouteRun, routers: Routers) -> RouteOutcome:
         position = routers.positions.get(address.start_router, 0)
     last: Prepared | None = None
     dirty = False
+    debug = scope.services.debug
+    trace = None
+    if debug is not None and debug.selected("routing"):
+        from pyexim.routers.trace import RouteTrace  # only under -d and -bh
+
+        trace = RouteTrace(debug, address, local_part)
     while position < len(ordered):
         router = last = ordered[position]
         position += 1
@@ -78,22 +84,34 @@ def _route(address: Address, run: RouteRun, routers: Routers) -> RouteOutcome:
         address.local_part = local_part if router.caseful else folded
         address.domain_data = address.local_part_data = None
         address.retry_use_local_part = router.retry_use_local_part
+        if trace is not None:
+            trace.router(router.instance, address)
         if router.affixes is not None and not router.affixes.apply(address):
+            if trace is not None:
+                trace.no_affix()
             continue
         for check in router.checks:
+            if trace is not None:
+                trace.check(check, address)
             result = check(address, run)
             if result is not None:
                 break
         else:
             result = None
         if result is SKIP:
+            if trace is not None:
+                trace.skipped(check, address, run)
             continue
         if result is not None:
             address.router = router.instance
             return result  # type: ignore[return-value]
         outcome = router.prelude(address, run) if router.prelude is not None else None
         if outcome is None:
+            if trace is not None:
+                trace.calling(address)
             outcome = router.driver.route(address, run)
+            if trace is not None:
+                trace.outcome(outcome, address, run)
         kind = type(outcome)
         if kind is Declined:
             if outcome.reason:  # type: ignore[union-attr]
@@ -103,6 +121,8 @@ def _route(address: Address, run: RouteRun, routers: Routers) -> RouteOutcome:
                 continue
             if more is not False:
                 return more
+            if trace is not None:
+                trace.say('"more" is false: skipping remaining routers')
             break
         if kind is Passed:
             if outcome.reason:  # type: ignore[union-attr]
@@ -111,6 +131,8 @@ def _route(address: Address, run: RouteRun, routers: Routers) -> RouteOutcome:
                 position = router.pass_to
             continue
         return _settled(address, run, router, routers, position, outcome)
+    if trace is not None:
+        trace.end()
     return _unrouteable(address, run, last)
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from pyexim.base.ipaddress import split_host_port
 from pyexim.base.messageid import is_message_id
 from pyexim.config.values import parse_time
+from pyexim.log.debug import parse_topics
 
 
 class UsageError(Exception):
@@ -372,8 +373,10 @@ class Parser:
         if text.startswith("d"):
             c.debug_daemon_only = True
             text = text[1:]
-        if text and text[0] not in "+-":
-            raise UsageError(f'exim: malformed debug_selector setting: + or - expected but found "{text}"')
+        try:
+            parse_topics(text)
+        except ValueError as e:
+            raise UsageError(f"exim: {e}") from None
         c.debug = text
         c.verbose = True
 
@@ -529,11 +532,15 @@ def _ti(c: Command) -> None:
     c.extract_recipients, c.dot_ends = True, False
 
 
+def _no_delivery(c: Command) -> None:
+    c.dont_deliver = c.verbose = True
+
+
 _SIMPLE: Final[dict[str, Callable[[Command], None]]] = {
     "-t": _set("extract_recipients", True), "-ti": _ti,
     "-i": _set("dot_ends", False), "-oi": _set("dot_ends", False), "-oitrue": _set("dot_ends", False),
     "-v": _set("verbose", True), "-ov": _set("verbose", True),
-    "-N": _set("dont_deliver", True), "-n": _set("terse", True), "-G": _set("suppress_fixups", True),
+    "-N": _no_delivery, "-n": _set("terse", True), "-G": _set("suppress_fixups", True),
     "-bnq": _set("no_qualify", True), "-oY": _set("no_notifier", True),
 }
 _VALUES: Final = frozenset({"-C", "-f", "-r", "-F", "-h", "-L", "-O", "-X", "-z"})

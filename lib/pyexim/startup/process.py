@@ -15,13 +15,16 @@ from pyexim.base.errors import ConfigError, ExpansionError
 from pyexim.base.messageid import Generator
 from pyexim.config.configuration import Configuration
 from pyexim.config.load import load
+from pyexim.config.security import file_fault
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope, Services
+from pyexim.log.debug import Debug, parse_topics
 from pyexim.log.log import Log, LogSettings
 from pyexim.log.selectors import parse as parse_selectors
 from pyexim.match.lists import split_list
-from pyexim.privs import drop_to_caller
+from pyexim.privs import drop_to_caller, find_group, find_user
 from pyexim.spool.api import SpoolSettings
+from pyexim.startup import preload
 from pyexim.startup.identity import Identity, caller, find_exim_user, must_drop, settle_rights
 from pyexim.startup.options import Command, UsageError
 
@@ -58,12 +61,28 @@ def start(command: Command) -> Process:
     files = configuration_files(command)
     find_exim_user(me, None, None)
     if me.privileged and must_drop(me, command.config_files, command.macros):
+        preload.before_changing_user()
         drop_to_caller(me.uid, me.gid)
-        me.privileged = os.geteuid() == 0
-        me.notes.append("privilege was given up for -C or -D")
+        me.privileged = False
+        me.exim_uid, me.exim_gid = me.uid, me.gid
+    if me.privileged:
+        _check_file(files)
     config = load(files, command.macros)
     config.command_macros = dict(command.macros)
     return configure(command, me, config)
+
+
+def _check_file(files: list[str]) -> None:
+    """Refuse a configuration that a process with privilege must not believe; raise ConfigError."""
+    owner = find_user(settings.CONFIGURE_OWNER) if settings.CONFIGURE_OWNER else None
+    group = find_group(settings.CONFIGURE_GROUP) if settings.CONFIGURE_GROUP else None
+    for name in files:
+        if os.path.exists(name):
+            fault = file_fault(name, owners=frozenset({0} if owner is None else {0, owner[1]}),
+                               groups=frozenset({0} if group is None else {0, group}))
+            if fault is not None:
+                raise fault
+            return
 
 
 def configure(command: Command, me: Identity, config: Configuration) -> Process:
@@ -84,6 +103,7 @@ def configure(command: Command, me: Identity, config: Configuration) -> Process:
     services.admin, services.trusted = me.admin, me.trusted
     log = Log(log_settings(config, me, command.syslog_tag))
     services.log = log
+    services.debug = log.debug = debug_of(command)
     services.make_resolver = _make_resolver
     services.hints = LazyHints(main.spool_directory or "", services)
     spool = SpoolSettings(
@@ -93,6 +113,15 @@ def configure(command: Command, me: Identity, config: Configuration) -> Process:
         queue_name=(command.queue_run.queue_name or "") if command.queue_run else "")
     return Process(command, me, config, services, log, spool,
                    config_changed=bool(command.config_files or command.macros))
+
+
+def debug_of(command: Command) -> Debug | None:
+    """Return what shows what -d, -v and -bh ask for, if any of them was given."""
+    host_checking = command.mode == "bh"
+    if command.debug is None and not command.verbose and not host_checking:
+        return None
+    topics = parse_topics(command.debug) if command.debug is not None else {"v"} if command.verbose else ()
+    return Debug(topics, host_checking=host_checking)
 
 
 def _cwd() -> str:

@@ -83,6 +83,10 @@ class Reporter:
             if new != address:
                 self._say(f"Address rewritten as: {new}", OK)
                 address = new
+        debug = self.scope.services.debug
+        if debug is not None and debug.chosen:
+            word = "Testing" if self.role == "test" else "Verifying"
+            debug("verify", f"{'>' * 48}\n{word} {address}")
         if self.full:
             self._full(address)
         else:
@@ -114,11 +118,14 @@ class Reporter:
         first.address = taint(text)
         waiting = [first]
         count = 0
+        debug = scope.services.debug
         try:
             while waiting and count < MAX_ADDRESSES:
                 count += 1
                 address = waiting.pop(0)
                 scope.address = address
+                if debug is not None and debug.chosen:
+                    debug("verify", f"{'>' * 48}\nConsidering {address.address}")
                 run = RouteRun(scope, mode, address_test=self.role == "test")
                 outcome = runner.route_address(address, run)
                 if isinstance(outcome, Routed):

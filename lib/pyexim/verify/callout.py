@@ -292,7 +292,9 @@ def _ask(plan: Plan, host: Host, scope: Scope, use_cache: bool) -> Outcome:
     """Make one call."""
     talk: Talk | None = None
     try:
-        talk = Talk(host.address or "", host.port or plan.port, plan.connect_timeout, plan.timeout, plan.interface)
+        debug = scope.services.debug
+        talk = Talk(host.address or "", host.port or plan.port, plan.connect_timeout, plan.timeout, plan.interface,
+                    debug.dialogue() if debug is not None else None, host.name)
         talk.greeting()
         talk.hello(plan.helo, lmtp=plan.lmtp)
         return _converse(plan, talk, scope, use_cache)

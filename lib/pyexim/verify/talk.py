@@ -10,10 +10,13 @@ import os
 import re
 from contextlib import suppress
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyexim.net.channel import Channel
 from pyexim.net.connect import connect_tcp
+
+if TYPE_CHECKING:
+    from pyexim.log.debug import Dialogue
 
 MAX_REPLY: Final = 65536
 _LAST: Final = re.compile(r"(?:.*\n)?(\d{3})(?: [^\n]*|)\r?\n\Z", re.ASCII | re.DOTALL)
@@ -34,14 +37,21 @@ class Talk:
     """One connection; ``sent`` is the last command, ``response`` the last reply without final line end."""
 
     def __init__(self, address: str, port: int, connect_timeout: float, timeout: float,
-                 interface: str | None) -> None:
+                 interface: str | None, dialogue: Dialogue | None = None, host_name: str = "") -> None:
         self._timeout = timeout
+        self._dialogue = dialogue
         self._channel: Channel | None = None
         self.sent = "initial connection"
         self.response = ""
+        if dialogue is not None:
+            dialogue.connecting(host_name or address, address, port, interface)
         try:
             self._channel = Channel(connect_tcp(address, port, timeout=connect_timeout, interface=interface))
+            if dialogue is not None:
+                dialogue.connected()
         except OSError as e:
+            if dialogue is not None:
+                dialogue.failed(e.strerror or str(e))
             raise TalkFailed(os.strerror(e.errno) if e.errno else str(e)) from None
 
     def greeting(self) -> None:
@@ -65,6 +75,8 @@ class Talk:
             raise TalkFailed("line end in a command")
         self.sent = text
         assert self._channel is not None
+        if self._dialogue is not None:
+            self._dialogue.sent(text.encode("latin-1") + b"\r\n")
         try:
             self._channel.write(text.encode("latin-1") + b"\r\n", monotonic() + self._timeout)
         except OSError as e:
@@ -93,6 +105,8 @@ class Talk:
                 raise TalkFailed(f'response to "{self.sent}" was: {self._what(e)}') from None
             if not more:
                 raise TalkFailed(f'response to "{self.sent}" was: connection dropped')
+            if self._dialogue is not None:
+                self._dialogue.received(more)
             data += more
             text = data.decode("latin-1")
             match = _LAST.match(text)
@@ -107,7 +121,11 @@ class Talk:
         """Say goodbye without waiting for an answer, and close."""
         if self._channel is None:
             return
+        if self._dialogue is not None:
+            self._dialogue.sent(b"QUIT\r\n")
         with suppress(OSError):
             self._channel.write(b"QUIT\r\n", monotonic() + 1)
         self._channel.close()
+        if self._dialogue is not None:
+            self._dialogue.closed()
         self._channel = None

@@ -29,11 +29,14 @@ HOUR = 3600
 
 
 class Log:
-    def main(self, text: str, *, message_id: str | None = None) -> None: ...
+    def main(self, text: str, *, message_id: str | None = None, selector: str = "") -> None: ...
     def reject(self, text: str, *, message_id: str | None = None) -> None: ...
     def panic(self, text: str, *, message_id: str | None = None) -> None: ...
     def selected(self, selector: str) -> bool:
         return False
+
+    def wants(self, selector: str) -> bool:
+        return self.selected(selector)
 
 
 def scope_with(rules: str, sender: str | None = "s@x.y") -> Scope:

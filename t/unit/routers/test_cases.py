@@ -31,13 +31,16 @@ def recorder() -> Any:
 
 
 class QuietLog:
-    def main(self, text: str, *, message_id: str | None = None) -> None:
+    def main(self, text: str, *, message_id: str | None = None, selector: str = "") -> None:
         pass
 
     reject = panic = main
 
     def selected(self, selector: str) -> bool:
         return False
+
+    def wants(self, selector: str) -> bool:
+        return self.selected(selector)
 
 
 @pytest.fixture(scope="module")
