@@ -210,15 +210,17 @@ class Manager:
         return since + PATIENCE - self._clock.monotonic()
 
     def _fork(self) -> None:
-        ours, theirs = fdpass.pair()
+        try:
+            ours, theirs = fdpass.pair()
+        except OSError as e:
+            self._cannot_fork(e)
+            return
         try:
             pid = self._fork_worker(theirs, lambda: self._close_in_child(ours))
         except OSError as e:
             ours.close()
             theirs.close()
-            self._log.panic(f"delivery manager: fork failed: {e.strerror}")
-            self._last_fork = self._clock.monotonic() + 1.0
-            self._clock.sleep(0.1)
+            self._cannot_fork(e)
             return
         theirs.close()
         self._last_fork = self._clock.monotonic()
@@ -226,6 +228,11 @@ class Manager:
         self.workers[ours.fileno()] = new
         self._poll.register(ours, select.POLLIN)
         self._idle.append(new)
+
+    def _cannot_fork(self, error: OSError) -> None:
+        self._log.panic(f"delivery manager: fork failed: {error.strerror}")
+        self._last_fork = self._clock.monotonic() + 1.0
+        self._clock.sleep(0.1)
 
     def _close_in_child(self, ours: socket.socket) -> None:
         """Close, in a new worker, what belongs to the manager and to its other workers."""
@@ -257,8 +264,6 @@ class Manager:
             self._finished(one, record)
         elif kind == "deliver":
             # A message of our own making (a bounce), submitted by a child of the worker.
-            self.submit(str(record["id"]), str(record.get("queue") or ""))
-        elif kind == "deliver":
             self.submit(str(record["id"]), str(record.get("queue") or ""))
         elif kind == "leaving":
             self._forget(one)
@@ -366,7 +371,11 @@ def worker_forker(make_run: Callable[[], DeliverRun], connector: Connector | Non
                 title("delivery worker")
             run = make_run()
             if connector is not None:
-                run.services.privileged = Client(connector.connect())
+                try:
+                    run.services.privileged = Client(connector.connect())
+                except OSError as e:
+                    log.panic(f"delivery worker: cannot reach the process that starts local deliveries: {e.strerror}")
+                    return child.EX_SOFTWARE
                 connector.close()
             return worker.serve(control, run, title=title)
 

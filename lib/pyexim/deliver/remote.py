@@ -118,7 +118,11 @@ def deliver_parallel(batches: list[tuple[list[Address], str]], remote: RemoteRun
     while waiting or running:
         while waiting and len(running) < limit:
             batch, path = waiting.pop()
-            read_end, write_end = os.pipe2(os.O_CLOEXEC)
+            try:
+                read_end, write_end = os.pipe2(os.O_CLOEXEC)
+            except OSError as e:
+                done(batch, path, [Result(a, DEFER, "unable to create pipe", errno=e.errno or -1) for a in batch])
+                continue
             try:
                 pid = child.fork(_child_job(batch, path, remote, write_end, read_end), on_error=panic)
             except OSError as e:

@@ -94,7 +94,10 @@ class Client:
 
     def run_local(self, job: LocalJob) -> list[Result]:
         """Run one local delivery; a result for every address, deferred where the child died or never was."""
-        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        try:
+            read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        except OSError as e:
+            return _no_pipe(job.batch, e)
         try:
             try:
                 fdpass.send(self._sock, _record(job), (job.data_fd, job.journal_fd, write_end))
@@ -140,7 +143,10 @@ class Direct:
 
     def run_local(self, job: LocalJob) -> list[Result]:
         """Run one local delivery; see Client.run_local."""
-        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        try:
+            read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        except OSError as e:
+            return _no_pipe(job.batch, e)
         try:
             try:
                 pid = start_child(self._settings, _record(job), [job.data_fd, job.journal_fd, write_end], [])
@@ -184,6 +190,10 @@ def collect(pipe: int, batch: list[Address], panic: Callable[[str], None] | None
     if isinstance(told, dict) and "crash" in told and panic is not None:
         panic("in a local delivery process: " + str(told["crash"]))
     return defer_all(batch, "the local delivery process ended without a result")
+
+
+def _no_pipe(batch: list[Address], error: OSError) -> list[Result]:
+    return defer_all(batch, "Unable to create pipe", number=error.errno or errno.EMFILE)
 
 
 def defer_all(batch: list[Address], text: str, *, number: int = -1, freeze: bool = False) -> list[Result]:

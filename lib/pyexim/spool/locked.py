@@ -66,7 +66,13 @@ class LockedMessage:
     def journal_fd(self) -> int:
         """Return the descriptor of the journal, opened for appending, to be passed to a delivery process."""
         if self._journal_fd < 0:
-            self._journal_fd = open_new(self._settings, self._path("-J"), os.O_WRONLY | os.O_APPEND | _NOFOLLOW)
+            fd = open_new(self._settings, self._path("-J"), os.O_RDWR | os.O_APPEND | _NOFOLLOW)
+            if size := os.fstat(fd).st_size:
+                # What a crash has left: an entry that was cut off must not run into the next one.
+                whole = os.pread(fd, size, 0).rfind(b"\n") + 1
+                if whole < size:
+                    os.ftruncate(fd, whole)
+            self._journal_fd = fd
         return self._journal_fd
 
     def msglog(self, text: str) -> None:

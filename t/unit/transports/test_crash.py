@@ -1,0 +1,92 @@
+"""What a fault after a message has been written must not do: deliver it twice, or leave a lock for good."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from pyexim.base.clock import SystemClock
+from pyexim.transports import maildir
+from pyexim.transports.locking import break_stale, take_lockfile
+from pyexim.transports.newfile import NewFile
+
+HOST = "lab.example"
+
+
+def take(mailbox: Path):
+    return take_lockfile(str(mailbox), host=HOST, mode=0o600, timeout=1800, retries=1, interval=0, clock=SystemClock())
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, name: str, times: int) -> None:
+    """Let a function of os fail so many times with EIO."""
+    real, left = getattr(os, name), [times]
+
+    def call(*args: object, **kw: object) -> object:
+        if left[0]:
+            left[0] -= 1
+            raise OSError(errno.EIO, "broken")
+        return real(*args, **kw)
+
+    monkeypatch.setattr(os, name, call)
+
+
+def test_a_lock_file_is_removed_at_the_second_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = take(tmp_path / "box")
+    failing(monkeypatch, "unlink", 1)
+    lock.release()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_lock_file_that_stays_fails_nothing_and_binds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "box").write_bytes(b"old mail")
+    lock = take(tmp_path / "box")
+    with monkeypatch.context() as m:
+        failing(m, "unlink", 2)
+        lock.release()
+    assert os.listdir(tmp_path) == ["box.lock", "box"] or sorted(os.listdir(tmp_path)) == ["box", "box.lock"]
+    take(tmp_path / "box").release()
+    assert os.listdir(tmp_path) == ["box"]
+
+
+def test_a_lock_of_a_dead_process_is_broken_and_half_a_message_cut(tmp_path: Path) -> None:
+    box = tmp_path / "box"
+    box.write_bytes(b"old mail\n\nhalf a mess")
+    pid = os.fork()
+    if pid == 0:
+        take(box).note(os.stat(box).st_ino, 10, 100)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert break_stale(f"{box}.lock", str(box), host=HOST, timeout=1800, now=0)
+    assert box.read_bytes() == b"old mail\n\n"
+    assert os.listdir(tmp_path) == ["box"]
+
+
+def test_a_lock_of_a_living_process_stays(tmp_path: Path) -> None:
+    (tmp_path / "box.lock").write_bytes(f"{os.getppid()} - {HOST} -\n".encode())
+    now = os.stat(tmp_path / "box.lock").st_ctime
+    assert not break_stale(f"{tmp_path}/box.lock", f"{tmp_path}/box", host=HOST, timeout=1800, now=now)
+
+
+def test_a_directory_synced_at_the_second_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m").write_bytes(b"x")
+    failing(monkeypatch, "fsync", 1)
+    maildir._make_safe(str(tmp_path), f"{tmp_path}/m")
+    assert (tmp_path / "m").exists()
+
+
+def test_a_message_without_a_safe_name_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m").write_bytes(b"x")
+    failing(monkeypatch, "fsync", 2)
+    with pytest.raises(OSError):
+        maildir._make_safe(str(tmp_path), f"{tmp_path}/m")
+    assert os.listdir(tmp_path) == []
+
+
+def test_nothing_is_left_of_a_file_that_cannot_be_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, "fchmod", 1)
+    with pytest.raises(OSError):
+        NewFile(str(tmp_path), "temporary", 0o600)
+    assert os.listdir(tmp_path) == []
