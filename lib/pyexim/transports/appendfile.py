@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
-from pyexim.base.taint import is_tainted
+from pyexim.base.taint import is_tainted, like
 from pyexim.config.configuration import Instance
 from pyexim.config.option import BOOL, INT, OCTAL, STRING, TIME, option, options
 from pyexim.expand.engine import expand
@@ -214,7 +214,7 @@ class Appendfile(Transport):
             path = first.local_part
             if path.endswith("/"):
                 is_directory = True
-                path = path.rstrip("/") or "/"
+                path = like(path.rstrip("/") or "/", path)
         else:
             try:
                 path = expand(source, run.scope)
@@ -227,7 +227,7 @@ class Appendfile(Transport):
         if not path.startswith("/"):
             raise Refused(f'appendfile: file or directory name "{path}" is not absolute', ERRNO_NOTABSOLUTE)
         path = detaint(path, o.create_file, run.home_dir)
-        if is_tainted(path) and first.kind == "address":
+        if is_tainted(path):
             raise Refused(f"Tainted '{path}' (file or directory name for {self.name} transport) not permitted", -1)
         return path, is_directory
 

@@ -69,6 +69,8 @@ class Lmtp(Transport):
             return [Result(a, DEFER, e.text, e.errno) for a in batch]
         try:
             return self._converse(channel, batch, run, copy)
+        except write.WriteError as e:
+            return [Result(a, DEFER, e.text, e.errno) for a in batch]
         finally:
             channel.close()
             if running is not None:

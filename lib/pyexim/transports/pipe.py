@@ -17,7 +17,7 @@ from typing import Final
 
 from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
 from pyexim.base.octets import is_digits
-from pyexim.base.taint import is_tainted
+from pyexim.base.taint import is_tainted, like
 from pyexim.config.configuration import Instance
 from pyexim.config.option import BOOL, INT, OCTAL, STRING, STRING_LIST, TIME, option, options
 from pyexim.expand.engine import expand
@@ -144,7 +144,12 @@ class Pipe(Transport):
         except OSError as e:
             text = f"Failed to create child process for {self.name} transport: {e.strerror}"
             return [Result(a, DEFER, text, e.errno or errno.EAGAIN) for a in batch]
-        ended = self._feed(running, pieces, run)
+        try:
+            ended = self._feed(running, pieces, run)
+        except write.WriteError as e:
+            running.kill()
+            running.wait()
+            return [Result(a, DEFER, e.text, e.errno) for a in batch]
         return self._judge(ended, command, argv, batch, run)
 
     # -- the command
@@ -155,14 +160,14 @@ class Pipe(Transport):
         redirected = first.kind == "pipe"
         forced: str | None = None
         if redirected and not o.force_command:
-            command = first.local_part.lstrip(" \t")
+            command = like(first.local_part.lstrip(" \t"), first.local_part)
             expanded = first.pipe_allow_expansion
         else:
             if o.command is None:
                 raise CommandError(f"no command specified for {self.name} transport")
             command, expanded = o.command, True
             if redirected:
-                forced = first.local_part.lstrip(" \t")
+                forced = like(first.local_part.lstrip(" \t"), first.local_part)
         what = f"{self.name} transport"
         if redirected and not o.force_command and is_tainted(command):
             raise CommandError(f"Tainted '{command}' (command for {what}) not permitted")

@@ -272,12 +272,20 @@ class Smtp(Transport):
                 dscp = dscp_value(expand(o.dscp, scope))
             except ExpansionError as e:
                 raise Unable(f"failed to expand dscp for {self.name} transport: {e.text}") from None
+        debug = scope.services.debug
+        dialogue = debug.dialogue() if debug is not None else None
+        if dialogue is not None:
+            dialogue.connecting(host.name, host.address or "", attempt.port, attempt.interface)
         try:
             sock = connect_tcp(host.address or "", attempt.port, timeout=o.connect_timeout,
                                interface=attempt.interface, keepalive=o.keepalive, dscp=dscp)
         except OSError as e:
+            if dialogue is not None:
+                dialogue.failed(e.strerror or str(e))
             return errors.connect_failed(e, host)
-        session = Session(Channel(sock), host, self.limits, SmtpClient(lmtp=self.lmtp))
+        if dialogue is not None:
+            dialogue.connected()
+        session = Session(Channel(sock), host, self.limits, SmtpClient(lmtp=self.lmtp), dialogue)
         local = local_name(sock)
         attempt.flags.append(f"interface={local[0]}:{local[1]}")
         try:
@@ -287,7 +295,7 @@ class Smtp(Transport):
             raise
         failure = session.start(name, extended=not self._in_list("hosts_avoid_esmtp", host, scope))
         if failure is not None:
-            session.quit()
+            session.leave(failure)
             return failure
         return session, name
 
@@ -312,8 +320,10 @@ class Smtp(Transport):
               copy: write.Copy, helo: str | None) -> Sent | Failure:
         """Deliver down a live connection."""
         host = attempt.host
+        debug = run.scope.services.debug
+        dialogue = debug.dialogue() if debug is not None else None
         session = Session(Channel(conn.sock), host, self.limits,
-                          SmtpClient(lmtp=self.lmtp, capabilities=conn.capabilities))
+                          SmtpClient(lmtp=self.lmtp, capabilities=conn.capabilities), dialogue)
         attempt.flags += ["continued", f"interface={conn.local[0]}:{conn.local[1]}"]
         name = conn.helo
         if conn.capabilities is None:
@@ -321,7 +331,7 @@ class Smtp(Transport):
             name = helo if helo is not None else self._helo_now(run, conn.local)
             failure = session.hello(name, extended=not self._in_list("hosts_avoid_esmtp", host, run.scope))
             if failure is not None:
-                session.quit()
+                session.leave(failure)
                 return failure
         sent = self._send(session, attempt, batch, run, copy)
         self._part(session, sent, attempt, key, name, run, conn.messages + 1)
@@ -368,7 +378,7 @@ class Smtp(Transport):
         """Park the connection for another message, or say goodbye."""
         pool, limit = run.scope.services.pool, self.options.connection_max_messages
         if not sent.usable or pool is None or 0 < limit <= count:
-            session.quit()
+            session.leave(sent.failure)
             return
         host, sock = attempt.host, session.channel.detach()
         pool.park(LiveConnection(

@@ -329,7 +329,7 @@ class HostLoop:
         if not quiet and (failure.with_host or not failure.text) and (
                 failure.kind == HOST or (failure.kind == MESSAGE and not failure.permanent)):
             port = attempt.port if services.log.selected("outgoing_port") else None
-            services.log.main(failure.line(host, port), message_id=run.message.message_id)
+            services.log.main(failure.line(host, port).replace("\n", "\\n"), message_id=run.message.message_id)
         permanent = failure.permanent
         item = None
         if failure.kind == HOST:
@@ -342,8 +342,10 @@ class HostLoop:
         for address in list(self.left):
             if told is not None and id(address) in told:
                 continue
+            # A recipient whose silence ended the session is named with its host, the others are bystanders.
+            about = failure.recipient < 0 or address is self.sent[failure.recipient]
             result = self._result(address, FAIL if permanent else PENDING, failure.text, failure.errno,
-                                  failure.more_errno, attempt if failure.with_host else None)
+                                  failure.more_errno, attempt if failure.with_host and about else None)
             result.flags = tuple(attempt.flags)
             if item is not None:
                 self._remember(address, item)

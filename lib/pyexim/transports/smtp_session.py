@@ -10,7 +10,8 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from errno import ETIMEDOUT
+from typing import TYPE_CHECKING, Any, Final
 
 from pyexim.base.errors import RemoteProtocolError
 from pyexim.model.address import Address
@@ -21,12 +22,15 @@ from pyexim.retry.errors import ERRNO_RCPT4XX
 from pyexim.smtp.client import CLOSED, IDLE, SEND_BODY, Answer, Awaited, Awaiting, Envelope, SmtpClient, Transaction
 from pyexim.transports import smtp_errors as errors
 from pyexim.transports.smtp_errors import Failure
-from pyexim.transports.write import Copy, stream_smtp, to_chunking, to_smtp
+from pyexim.transports.write import Copy, WriteError, stream_smtp, to_chunking, to_smtp
+
+if TYPE_CHECKING:
+    from pyexim.log.debug import Dialogue
 
 INLINE: Final = 256 * 1024
 """A message up to this size goes by BDAT in the same group as its commands."""
-GOODBYE: Final = 0.2
-"""Seconds that sending QUIT may take; its answer is not waited for, since nothing depends on it."""
+GOODBYE: Final = 0.05
+"""Seconds to wait for a server's answer to QUIT: enough for a near one, and nothing depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,14 @@ class Sent:
 class Session:
     """A session on a connected channel."""
 
-    def __init__(self, channel: Channel, host: Host, limits: Limits, client: SmtpClient) -> None:
+    def __init__(self, channel: Channel, host: Host, limits: Limits, client: SmtpClient,
+                 dialogue: Dialogue | None = None) -> None:
         self.channel = channel
         self.host = host
         self.limits = limits
         self.client = client
+        self.dialogue = dialogue
+        """What shows the commands and replies under -v and -d."""
 
     # -- the dialogue
 
@@ -89,8 +96,13 @@ class Session:
             try:
                 data = client.data_to_send()
                 if data:
+                    if self.dialogue is not None:
+                        self.dialogue.sent(data)
                     channel.write(data, channel.monotonic() + limit)
-                client.receive_data(channel.read(channel.monotonic() + limit))
+                data = channel.read(channel.monotonic() + limit)
+                if self.dialogue is not None:
+                    self.dialogue.received(data)
+                client.receive_data(data)
             except TimeoutError:
                 return errors.timed_out(client.awaited() or awaited, self.host, channel.written)
             except RemoteProtocolError as e:
@@ -124,10 +136,30 @@ class Session:
         return None
 
     def quit(self) -> None:
-        """Say goodbye and close, without caring for the answer."""
+        """Say goodbye and close; the answer is taken if it comes at once, so that the server sees an orderly end."""
+        channel = self.channel
         with contextlib.suppress(OSError):  # it may be gone already
-            self.channel.write(b"QUIT\r\n", self.channel.monotonic() + GOODBYE)
+            if self.dialogue is not None:
+                self.dialogue.sent(b"QUIT\r\n")
+            limit = channel.monotonic() + GOODBYE
+            channel.write(b"QUIT\r\n", limit)
+            channel.close_write()
+            while channel.read(limit):
+                continue
+        self.drop()
+
+    def drop(self) -> None:
+        """Close without a word."""
         self.channel.close()
+        if self.dialogue is not None:
+            self.dialogue.closed()
+
+    def leave(self, failure: Failure | None) -> None:
+        """End the session after a failure: with QUIT only where the server still talks sense."""
+        if failure is not None and failure.errno in (errors.ERRNO_SMTPFORMAT, errors.ERRNO_SMTPCLOSED, ETIMEDOUT):
+            self.drop()
+        else:
+            self.quit()
 
     # -- a message
 
@@ -136,7 +168,11 @@ class Session:
         client, sent = self.client, Sent()
         whole: bytes | None = None
         if copy.is_small():
-            text = copy.whole()
+            try:
+                text = copy.whole()
+            except WriteError:
+                self.quit()
+                raise
             whole = to_chunking(text) if envelope.chunking else to_smtp(text) + b".\r\n"
             if envelope.chunking and len(whole) <= INLINE:
                 envelope.bdat = len(whole)
@@ -155,6 +191,8 @@ class Session:
     def _send_body(self, tx: Transaction, whole: bytes | None, copy: Copy, sent: Sent) -> Failure | None:
         client, channel, limit = self.client, self.channel, self.limits.data
         chunking = tx.envelope.chunking
+        if self.dialogue is not None:
+            self.dialogue.message()
         try:
             if whole is not None:
                 head = client.data_to_send()
@@ -172,8 +210,13 @@ class Session:
                     channel.write(piece, channel.monotonic() + limit)
                 sent.size = channel.written
                 channel.write(b".\r\n", channel.monotonic() + limit)
+        except WriteError:
+            self.drop()  # without its end the message does not count
+            raise
         except OSError as e:
             return self._broken(e)
+        if self.dialogue is not None and not chunking:
+            self.dialogue.sent(b".\r\n")
         client.body_sent()
         return None
 
@@ -212,11 +255,8 @@ class Session:
                 sent.told[i] = self._recipient(tx.envelope, i, answer)
         for i, answer in tx.each.items():
             sent.told[i] = self._each(tx, answer)
-        if failure is not None:
+        if failure is not None and (tx.mail is None or tx.mail.positive):
             sent.failure = failure
-            if failure.kind == errors.RECIPIENT:
-                for told in sent.told.values():
-                    told.status = told.status if told.status != "ok" else "defer"
             return
         pipelined = self.client.pipelining and "PIPELINING" in self.client.capabilities
         if tx.mail is not None and not tx.mail.positive:

@@ -19,6 +19,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from errno import EIO
 from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
@@ -71,25 +72,36 @@ class Copy:
         return self.length <= SMALL
 
     def whole(self) -> bytes:
-        """Return the copy with LF line ends, in one piece."""
+        """Return the copy with LF line ends, in one piece; WriteError where it cannot be read."""
         if not self.size:
             return self.header
-        body = os.pread(self.fd, self.size, self.start)
-        while len(body) < self.size and (more := os.pread(self.fd, self.size - len(body), self.start + len(body))):
-            body += more
+        body = self._read(self.size, self.start)
+        while len(body) < self.size:
+            body += self._read(self.size - len(body), self.start + len(body))
         if self.wire:
             body = body.replace(b"\r\n", b"\n")
         return self.header + body
 
+    def _read(self, size: int, offset: int) -> bytes:
+        """Read from the body; WriteError where it cannot be read, or is shorter than it was."""
+        try:
+            data = os.pread(self.fd, size, offset)
+        except OSError as e:
+            raise WriteError(f"failed to read the data file: {e.strerror}", e.errno or EIO) from None
+        if not data:
+            raise WriteError("the data file has become shorter", EIO)
+        return data
+
     def chunks(self) -> Iterator[bytes]:
-        """Yield the copy with LF line ends."""
+        """Yield the copy with LF line ends; WriteError where it cannot be read to its end."""
         if self.is_small():
             yield self.whole()
             return
         if self.header:
             yield self.header
         offset, end, held = self.start, self.start + self.size, b""
-        while offset < end and (data := os.pread(self.fd, min(CHUNK, end - offset), offset)):
+        while offset < end:
+            data = self._read(min(CHUNK, end - offset), offset)
             offset += len(data)
             if self.wire:
                 data = held + data
