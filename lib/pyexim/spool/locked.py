@@ -95,17 +95,17 @@ class LockedMessage:
         completed by ``remove_orphans``.  OSError where the -H file cannot be removed; the rest is left
         to the next removal of orphans.
         """
-        os.unlink(self._path("-H"))
+        _unlink(self._path("-H"))
         with contextlib.suppress(OSError):
-            os.unlink(self._path("-J"))
+            _unlink(self._path("-J"))
         if self._settings.message_logs:
             with contextlib.suppress(OSError):
                 if keep_message_log:
                     self._keep_message_log()
                 else:
-                    os.unlink(self.msglog_path())
+                    _unlink(self.msglog_path())
         with contextlib.suppress(OSError):
-            os.unlink(self._path("-D"))
+            _unlink(self._path("-D"))
 
     def _keep_message_log(self) -> None:
         base = self._settings.directory
@@ -138,6 +138,16 @@ class LockedMessage:
                 unlock(fd)
             finally:
                 os.close(fd)
+
+
+def _unlink(path: str) -> None:
+    """Remove a file, at the second try where the first one fails; OSError."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        os.unlink(path)
 
 
 def lock(settings: SpoolSettings, message_id: str) -> LockedMessage | None:

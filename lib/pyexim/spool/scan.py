@@ -26,9 +26,9 @@ def find(settings: SpoolSettings, message_id: str) -> QueuedMessage | None:
     return None
 
 
-def subdirectories(settings: SpoolSettings) -> list[tuple[str, list[str]]]:
-    """Return ("", names) of the queue's input directory, then (letter, names) of each subdirectory."""
-    base = queue_directory(settings)
+def subdirectories(settings: SpoolSettings, kind: str = "input") -> list[tuple[str, list[str]]]:
+    """Return ("", names) of the queue's input (or msglog) directory, then (letter, names) of each subdirectory."""
+    base = queue_directory(settings, kind)
     try:
         names = os.listdir(base)
     except OSError:
@@ -67,6 +67,8 @@ def remove_orphans(settings: SpoolSettings, now: float) -> list[str]:
     the same number).
     """
     removed: list[str] = []
+    # Listed before the messages: the log of a message that comes meanwhile is not among them.
+    logs = subdirectories(settings, "msglog")
     for subdirectory, names in subdirectories(settings):
         directory = directory_for(settings, subdirectory)
         present = set(names)
@@ -74,7 +76,27 @@ def remove_orphans(settings: SpoolSettings, now: float) -> list[str]:
             message_id = _stray(name, present)
             if message_id is not None and _remove_stray(settings, subdirectory, directory, message_id, name, now):
                 removed.append(name)
+    for subdirectory, names in logs:
+        removed += [f"msglog/{name}" for name in names if _remove_log(settings, subdirectory, name, now)]
     return removed
+
+
+def _remove_log(settings: SpoolSettings, subdirectory: str, message_id: str, now: float) -> bool:
+    """Remove a message log if it is that of a message which is gone; tell whether it was."""
+    if not is_message_id(message_id):
+        return False
+    for place in places(settings, message_id):
+        base = f"{directory_for(settings, place)}/{message_id}"
+        if os.path.exists(f"{base}-H") or os.path.exists(f"{base}-D"):
+            return False
+    path = f"{directory_for(settings, subdirectory, 'msglog')}/{message_id}"
+    try:
+        if not _is_dead(message_id) and now - os.stat(path).st_mtime < _PATIENCE:
+            return False
+        os.unlink(path)
+    except OSError:
+        return False
+    return True
 
 
 def _stray(name: str, present: set[str]) -> str | None:

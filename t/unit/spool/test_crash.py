@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,36 @@ def test_an_entry_that_was_cut_off_does_not_run_into_the_next(locked: api.Locked
 def test_a_journal_never_begun_is_empty(locked: api.LockedMessage) -> None:
     assert locked.journalled() == set()
     locked.close()
+
+
+def test_the_log_of_a_message_that_is_gone_is_an_orphan(locked: api.LockedMessage, tmp_path: Path) -> None:
+    settings = api.SpoolSettings(str(tmp_path))
+    locked.msglog("one")
+    (tmp_path / "msglog" / "notes").write_bytes(b"")
+    assert api.remove_orphans(settings, time.time() + 3600) == []
+    os.unlink(tmp_path / "input" / f"{ID}-H")
+    assert api.remove_orphans(settings, time.time() + 3600) == []  # somebody is at it
+    locked.close()
+    os.unlink(tmp_path / "input" / f"{ID}-D")
+    assert api.remove_orphans(settings, time.time() + 3600) == [f"msglog/{ID}"]
+    assert os.listdir(tmp_path / "msglog") == ["notes"]
+
+
+def test_removal_is_tried_twice(locked: api.LockedMessage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked.msglog("one")
+    locked.journal("a@b")
+    real, seen = os.unlink, set()
+
+    def unlink(path: str) -> None:
+        if path not in seen:
+            seen.add(path)
+            raise OSError(errno.EIO, "broken")
+        real(path)
+
+    monkeypatch.setattr("pyexim.spool.locked.os.unlink", unlink)
+    locked.remove()
+    locked.close()
+    assert os.listdir(tmp_path / "input") == os.listdir(tmp_path / "msglog") == []
 
 
 @pytest.mark.parametrize("octet", [chr(n) for n in range(256)])

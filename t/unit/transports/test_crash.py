@@ -12,6 +12,7 @@ from pyexim.base.clock import SystemClock
 from pyexim.transports import maildir
 from pyexim.transports.locking import break_stale, take_lockfile
 from pyexim.transports.newfile import NewFile
+from pyexim.transports.write import Copy, WriteError
 
 HOST = "lab.example"
 
@@ -90,3 +91,18 @@ def test_nothing_is_left_of_a_file_that_cannot_be_prepared(tmp_path: Path, monke
     with pytest.raises(OSError):
         NewFile(str(tmp_path), "temporary", 0o600)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_body_that_cannot_be_read_is_not_half_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "D").write_bytes(b"body\n")
+    fd = os.open(tmp_path / "D", os.O_RDONLY)
+    copy = Copy(b"Subject: x\n\n", fd, 0, 5)
+    assert copy.whole() == b"Subject: x\n\nbody\n"
+    for shorter in (Copy(b"", fd, 0, 9), Copy(b"", fd, 0, 500_000)):
+        with pytest.raises(WriteError):
+            b"".join(shorter.chunks())
+    failing(monkeypatch, "pread", 1)
+    with pytest.raises(WriteError) as e:
+        copy.whole()
+    os.close(fd)
+    assert e.value.errno == errno.EIO
