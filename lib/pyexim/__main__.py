@@ -47,8 +47,12 @@ def _wanted(arguments: list[str]) -> tuple[str, dict[str, str]] | None:
         elif word in ("-f", "-F", "-r", "-h", "-oX", "-oP", "-oA", "-O", "-or", "-os", "-L", "-oMa", "-oMaa", "-oMai",
                       "-oMas", "-oMi", "-oMm", "-oMr", "-oMs", "-oMt"):
             next(words, "")
-    files = ":".join(os.path.abspath(f) for f in configuration.split(":") if f) if configuration else ""
-    return files, macros
+    if configuration:
+        from pyexim import settings
+
+        if configuration == settings.CONFIGURE_FILE:
+            configuration = ""
+    return ":".join(os.path.abspath(f) for f in configuration.split(":") if f), macros
 
 
 def _ask_daemon(name: str, arguments: list[str]) -> int | None:

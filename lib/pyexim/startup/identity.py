@@ -6,12 +6,13 @@ Spec: section "Trusted and admin users" and the options -C and -D of "The Exim c
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
 import re
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pyexim import privs, settings
 
@@ -28,11 +29,12 @@ class Identity:
     home: str
     privileged: bool
     """The process acts with root's power (effective uid 0)."""
+    dropped: bool = False
+    """It had that power and gave it up: it is not the exim user, although it can no longer become that."""
     exim_uid: int = -1
     exim_gid: int = -1
     trusted: bool = False
     admin: bool = False
-    notes: list[str] = field(default_factory=list)
 
 
 def caller() -> Identity:
@@ -53,7 +55,7 @@ def find_exim_user(me: Identity, user: str | None, group: str | None) -> str | N
 
     Without privilege (trying out) the caller is the exim user, whatever was configured.
     """
-    if not me.privileged:
+    if not me.privileged and not me.dropped:
         me.exim_uid, me.exim_gid = os.geteuid(), os.getegid()
         return None
     name = user or settings.EXIM_USER
@@ -87,13 +89,11 @@ def settle_rights(me: Identity, trusted_users: list[str], trusted_groups: list[s
     admins = {gid for text in admin_groups if (gid := privs.find_group(text)) is not None}
     me.admin = super_user or bool(member_of & (admins | {me.exim_gid}))
     if not me.admin:
-        try:
+        with contextlib.suppress(KeyError):
             me.admin = me.login in grp.getgrgid(me.exim_gid).gr_mem
-        except KeyError:
-            pass
 
 
-def trusted_file(path: str, exim_uid: int, exim_gid: int) -> bool:
+def trusted_file(path: str) -> bool:
     """Tell whether a configuration is named in TRUSTED_CONFIG_LIST, and that list can be believed."""
     if not settings.TRUSTED_CONFIG_LIST:
         return False
@@ -112,18 +112,17 @@ _SAFE_VALUE = re.compile(r"[A-Za-z0-9_/.-]*\Z", re.ASCII)
 
 
 def must_drop(me: Identity, files: str | None, macros: dict[str, str]) -> bool:
-    """Tell whether -C or -D costs this caller the privilege."""
-    if me.uid == 0 and not (settings.TRUSTED_CONFIG_LIST and files):
-        drop = False
-    elif files is not None and files != settings.CONFIGURE_FILE:
-        drop = not (all(trusted_file(f, me.exim_uid, me.exim_gid) for f in files.split(":"))
-                    and me.uid in _config_owners(me))
-    else:
-        drop = False
-    if macros and me.uid != 0:
+    """Tell whether -C or -D costs this caller the privilege; root keeps it whatever it gives."""
+    if me.uid == 0:
+        return False
+    believed = me.uid in _config_owners(me)
+    drop = False
+    if files is not None and files != settings.CONFIGURE_FILE:
+        drop = not (believed and all(trusted_file(f) for f in files.split(":")))
+    if macros:
         allowed = set(settings.WHITELIST_D_MACROS.split(":")) if settings.WHITELIST_D_MACROS else set()
         safe = all(name in allowed and _SAFE_VALUE.match(value) for name, value in macros.items())
-        drop |= not (safe and me.uid in _config_owners(me))
+        drop |= not (safe and believed)
     return drop
 
 

@@ -24,7 +24,8 @@ STANDARD: Final = (
 
 HEAVY: Final = ("sqlite3", "ssl", "subprocess", "pcre2", "psutil")
 
-LOCAL_ROOMS: Final = ("base", "model", "mailfmt", "log", "net", "expand", "lookup", "match", "rewrite", "spool", "transports")
+LOCAL_ROOMS: Final = ("base", "model", "mailfmt", "log", "net", "expand", "lookup", "match", "rewrite", "spool",
+                      "transports")
 """What a local delivery may need; no more, because the process that forks them is to stay small."""
 
 NOT_NEEDED: Final = frozenset({"pyexim.__main__", "pyexim.settings_local", "pyexim.lookup.dnsdb"})
@@ -45,10 +46,17 @@ def interpreter_is_public() -> bool:
         path = parent
 
 
+_loaded: set[str] = set()
+"""What this process, or the one it was forked from, has loaded already."""
+
+
 def everything() -> None:
     """Import all of the program and what it uses, but for packages that are not installed."""
+    if "everything" in _loaded:
+        return
     _import(STANDARD + HEAVY)
     _import(m.name for m in pkgutil.walk_packages(pyexim.__path__, "pyexim."))
+    _loaded.add("everything")
 
 
 def local_delivery() -> None:

@@ -56,6 +56,8 @@ def configuration_files(command: Command) -> list[str]:
 def start(command: Command) -> Process:
     """Read the configuration and settle who we are; raise ConfigError or UsageError."""
     me = caller()
+    if command.config_files == settings.CONFIGURE_FILE:
+        command.config_files = None  # as if it had not been given: it is the one that is built in
     if settings.DISABLE_D_OPTION and command.macros:
         raise UsageError("exim: -D is not available in this Exim binary")
     files = configuration_files(command)
@@ -63,8 +65,7 @@ def start(command: Command) -> Process:
     if me.privileged and must_drop(me, command.config_files, command.macros):
         preload.before_changing_user()
         drop_to_caller(me.uid, me.gid)
-        me.privileged = False
-        me.exim_uid, me.exim_gid = me.uid, me.gid
+        me.privileged, me.dropped = False, True
     if me.privileged:
         _check_file(files)
     config = load(files, command.macros)
