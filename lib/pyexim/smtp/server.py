@@ -357,12 +357,17 @@ class Server:
         self._discard = discard
 
     def refuse_chunk(self, code: int, text: str) -> None:
-        """Answer a BDAT command with a refusal, and drop its octets unseen."""
+        """Answer a BDAT command with a refusal, and drop its octets unseen.
+
+        Of the chunks that follow it none may pass for a message: a client that pipelines has sent them already.
+        """
         command = self._pending
         if not isinstance(command, Command):
             raise LocalProtocolError("no BDAT to refuse")
         self._pending = None
         self._out.append(Reply(code, text).encode(self.multiline))
+        if not command.last:
+            self.state = CHUNK_BROKEN
         self._skip_chunk(command.size)
 
     def _skip_chunk(self, size: int) -> None:

@@ -1,4 +1,4 @@
-"""What ends a message is decided by how the DATA command itself ended."""
+"""What ends a message is decided by how the DATA command itself ended; chunks belong together."""
 
 from __future__ import annotations
 
@@ -52,6 +52,23 @@ def test_only_the_data_command_counts() -> None:
     start = b"HELO x\nMAIL FROM:<>\nRCPT TO:<a@b>\n"
     seen, _ = converse(start + b"DATA\r\nhello\n.\nRSET\r\n.\r\nQUIT\n")
     assert seen == ["HELO", "MAIL", "RCPT", "DATA", "END", "QUIT"]
+
+
+def test_after_a_refused_chunk_the_next_one_is_no_message() -> None:
+    core, seen = Server(), []
+    core.chunking = True
+    core.receive_data(b"EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\nBDAT 4\r\nhalfBDAT 7 LAST\r\nanotherRSET\r\n")
+    while (event := core.next_event()) is not NEED_DATA:
+        seen.append(getattr(event, "verb", ""))
+        if isinstance(event, Command):
+            if event.verb == "BDAT":
+                core.refuse_chunk(452, "no space")
+            else:
+                core.reply(250, "OK")
+        else:
+            assert not isinstance(event, (BodyData, BodyEnd))
+    assert seen == ["EHLO", "MAIL", "RCPT", "BDAT", "BDAT", "RSET"]
+    assert core.data_to_send().split(b"\r\n")[3:5] == [b"452 no space", b"503 only RSET accepted now"]
 
 
 def test_an_empty_message() -> None:
