@@ -32,7 +32,7 @@ def handle_failures(record: Record, run: DeliverRun, *, cancelled: bool) -> None
     now = run.services.clock.time()
     groups: dict[str, list[Failure]] = {}
     undeliverable: list[Failure] = []
-    for address, result in record.failed:
+    for address, result in reversed(record.failed):
         to = message.sender_address if address.errors_address is None or not message.sender_address else (
             address.errors_address)
         if message.sender_address == "":
@@ -140,8 +140,8 @@ def submit_bounce(record: Record, run: DeliverRun, to: str, failures: list[Failu
     scope.address = failures[0][0]
     try:
         items = read_items(main.bounce_message_file, record, run, "bounce_message_file")
-        names = [report.original_address(a) for a, _ in failures]
-        head = head_lines(record, run, to, failed=list(dict.fromkeys(names)))
+        names = [report.original_address(a) for a, _ in failures if not report.hidden(a)]
+        head = head_lines(record, run, to, failed=names)
         for copy in errors_copy(record, run, to):
             head += f"Bcc: {copy}\n"
         mark = report.boundary(run.services.clock.time())
@@ -158,7 +158,7 @@ def submit_bounce(record: Record, run: DeliverRun, to: str, failures: list[Failu
     if rules.message:
         hdrs = not rules.body or message.dsn_ret == report.RET_HDRS
         original = report.returned(message, record.locked.data_fd, rules, headers_only=hdrs)
-    status = report.delivery_status(message, run.services.primary_hostname, failures, "failed", "5.0.0")
+    status = report.delivery_status(message, run.services.primary_hostname, failures[::-1], "failed", "5.0.0")
     return submit(record, run, head.encode("latin-1") + b"\n" + report.multipart(mark, text, status, original))
 
 
@@ -168,16 +168,15 @@ def _first_words(sender: str, to: str, extra: str | None) -> str:
         return out + ("A message that you sent could not be delivered to one or more of its\n"
                       "recipients. This is a permanent error. The following address(es) failed:\n")
     return out + (f"A message sent by\n\n  <{sender}>\n\ncould not be delivered to one or more of its recipients. "
-                  "This is a permanent\nerror. The following address(es) failed:\n")
+                  "The following\naddress(es) failed:\n")
 
 
 def _list(failures: list[Failure]) -> str:
     out = ""
     for address, result in failures:
         why = report.reason(address, result)
-        pipe_output = result is not None and result.return_output
         inside = address.kind != "address" or (address.transport is not None and address.transport.driver.is_local)
-        if not why and inside and not pipe_output:
+        if not why and inside and not report.hidden(address):
             why = "    local delivery failed\n"
         out += report.printed(address) + "\n" + why
     return out
@@ -191,7 +190,7 @@ def _outputs(failures: list[Failure], words: str | None) -> str:
     out = "\n" + (words or f"The following text was generated during the delivery attempt{'s' * (len(told) > 1)}:\n")
     for address, result in told:
         name = report.printed(address).strip(" ").replace("\n    generated", "\n       generated")
-        out += f"\n------ {name} ------\n\n{result.output}\n"
+        out += f"\n------ {name} ------\n\n{result.output}" + ("" if str(result.output).endswith("\n") else "\n")
     return out
 
 

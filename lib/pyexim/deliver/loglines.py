@@ -29,8 +29,6 @@ def address_text(address: Address, *, all_parents: bool, success: bool) -> str:
     local = success and address.kind == "address" and _as_local(address)
     if address.kind == "address":
         text = str(address.local_part) if local else address.address
-        if local and (address.prefix or address.suffix):
-            text = f"{address.prefix}{address.local_part}{address.suffix}"
     else:
         text = final_name(address)
     top = address.top()
@@ -42,6 +40,8 @@ def address_text(address: Address, *, all_parents: bool, success: bool) -> str:
                 between.append(parent.address)
             parent = parent.parent
         text += "".join(f" ({p})" for p in between)
+    elif address.kind != "address" and address.parent is not None and address.parent is not top:
+        text += f" ({address.parent.address})"
     if (top is not address and top.address != address.address) or local or address.kind != "address":
         text += f" <{top.address}>"
     return text
@@ -161,7 +161,7 @@ def delivered(result: Result, mark: str, selected: Callable[[str], bool], *, sen
             out += " K"
     if result.confirmation is not None and selected("smtp_confirmation"):
         text = printable(result.confirmation)
-        out += ' C="' + text.replace('"', '\\"') + '"'
+        out += ' C="' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if result.log_extra:
         out += " " + result.log_extra
     millisec = selected("millisec")
@@ -197,7 +197,7 @@ def failed(address: Address, result: Result | None, selected: Callable[[str], bo
     if number > 0:
         out += f": {os.strerror(number)}"
     if text:
-        out += f": {text}"
+        out += ": " + text.replace("\n", "\\n")
     if selected("deliver_time"):
         seconds = result.seconds if result is not None else 0.0
         out += f" DT={duration(seconds, millisec=selected('millisec'))}"
@@ -230,7 +230,7 @@ def deferred(address: Address, result: Result | None, selected: Callable[[str], 
         seconds = result.seconds if result is not None else 0.0
         out += f" DT={duration(seconds, millisec=selected('millisec'))}"
     if text:
-        out += f": {text}"
+        out += ": " + text.replace("\n", "\\n")
     return out
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError
+from pyexim.base.octets import lower
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.match.lists import match_domain, split_list
@@ -36,7 +37,7 @@ _MAX_CHILDREN: Final = 500
 
 @dataclass(slots=True)
 class Plan:
-    """What came of routing: lists in the order of the recipients."""
+    """What came of routing: children before their parents, otherwise in the order of the recipients."""
 
     local: list[Address] = field(default_factory=list)
     remote: list[Address] = field(default_factory=list)
@@ -51,6 +52,23 @@ class Plan:
     retries: list[RetryItem] = field(default_factory=list)
     freeze: Address | None = None
     """The address whose routing asked for the message to be frozen."""
+    settled: list[tuple[str, Address]] = field(default_factory=list)
+    """("discarded", "failed" or "deferred", address) in the order in which that came about."""
+
+    def discard(self, address: Address) -> None:
+        """Note an address that goes to nowhere."""
+        self.discarded.append(address)
+        self.settled.append(("discarded", address))
+
+    def fail(self, address: Address) -> None:
+        """Note an address that cannot be delivered."""
+        self.failed.append(address)
+        self.settled.append(("failed", address))
+
+    def defer(self, address: Address) -> None:
+        """Note an address that is left for later."""
+        self.deferred.append(address)
+        self.settled.append(("deferred", address))
 
 
 @dataclass(slots=True)
@@ -89,12 +107,50 @@ def recipients(message: Message) -> list[Address]:
 
 
 def make_plan(addresses: list[Address], scope: Scope, rules: PlanRules, message: Message) -> Plan:
-    """Route addresses and their children; nothing is raised for what can be expected."""
+    """Route addresses and their children; nothing is raised for what can be expected.
+
+    One generation after the other, and each from its last address to its first, as Exim does it: the order
+    shows in logs and bounces.
+    """
     plan = Plan()
-    work = list(reversed(addresses))
     seen: dict[str, Address] = {}
-    while work:
-        address = work.pop()
+    generation = addresses
+    generation = _without_duplicates(addresses, plan)
+    while generation:
+        families: list[list[Address]] = []
+        for address in reversed(_ready(generation, scope, rules, message, plan)):
+            children = _route_one(address, scope, rules, message, plan, seen)
+            for copy in [c for c in children if c.settled is not None and c.kind == "address"]:
+                # What "unseen" has sent off belongs to this generation.
+                children.remove(copy)
+                if _ready([copy], scope, rules, message, plan):
+                    _route_one(copy, scope, rules, message, plan, seen)
+            families.append(children)
+        generation = [child for some in reversed(families) for child in some]
+    scope.address = None
+    for found in (plan.local, plan.remote):
+        found.reverse()
+    return plan
+
+
+def _without_duplicates(addresses: list[Address], plan: Plan) -> list[Address]:
+    """Return the recipients without those that differ from an earlier one at most by the case of the domain."""
+    first: dict[str, Address] = {}
+    out = []
+    for address in addresses:
+        local_part, at, domain = address.address.rpartition("@")
+        same = first.setdefault(local_part + at + lower(domain), address)
+        if same is address:
+            out.append(address)
+        else:
+            plan.duplicates.append((address, same))
+    return out
+
+
+def _ready(generation: list[Address], scope: Scope, rules: PlanRules, message: Message, plan: Plan) -> list[Address]:
+    """Return the addresses of a generation that are to be routed now; the others are settled."""
+    out = []
+    for address in generation:
         if address.unique in message.nonrecipients:
             plan.finished.append(address)
             continue
@@ -102,35 +158,40 @@ def make_plan(addresses: list[Address], scope: Scope, rules: PlanRules, message:
                 (rules.hold and _held(address, scope, rules, plan))
                 or (rules.queue_run and not rules.force and _too_early(address, rules, plan, message, scope))):
             continue
-        scope.address = address
-        run = RouteRun(scope=scope)
-        outcome = route_address(address, run)
-        children: list[Address] = list(outcome.children) if isinstance(outcome, Rerouted) else []
-        for extra in run.new_children:
-            if all(extra is not c for c in children):
-                children.append(extra)
-        if isinstance(outcome, (Failed, Deferred)):
-            _not_routed(address, outcome, plan)
-        elif isinstance(outcome, Discarded):
-            address.message = outcome.text or None
-            plan.discarded.append(address)
-            _routed_again(address, rules, plan)
-        elif isinstance(outcome, Rerouted):
-            address.children = sum(1 for c in children if c.parent is address)
-            _routed_again(address, rules, plan)
-            if not children:
-                plan.discarded.append(address)
-        elif isinstance(outcome, Routed):
-            if any(c.parent is address for c in children):
-                address.children += sum(1 for c in children if c.parent is address)
-            _routed_again(address, rules, plan)
-            _settle(address, plan, seen, message)
-        else:
-            address.message = "Unrouteable address"
-            plan.failed.append(address)
-        work.extend(reversed(children))
-    scope.address = None
-    return plan
+        out.append(address)
+    return out
+
+
+def _route_one(address: Address, scope: Scope, rules: PlanRules, message: Message, plan: Plan,
+               seen: dict[str, Address]) -> list[Address]:
+    """Route one address and note what came of it; the children."""
+    scope.address = address
+    run = RouteRun(scope=scope)
+    outcome = route_address(address, run)
+    children: list[Address] = list(outcome.children) if isinstance(outcome, Rerouted) else []
+    for extra in run.new_children:
+        if all(extra is not c for c in children):
+            children.append(extra)
+    if isinstance(outcome, (Failed, Deferred)):
+        _not_routed(address, outcome, plan)
+    elif isinstance(outcome, Discarded):
+        address.message = outcome.text or None
+        plan.discard(address)
+        _routed_again(address, rules, plan)
+    elif isinstance(outcome, Rerouted):
+        address.children = sum(1 for c in children if c.parent is address)
+        _routed_again(address, rules, plan)
+        if not children:
+            plan.discard(address)
+    elif isinstance(outcome, Routed):
+        if any(c.parent is address for c in children):
+            address.children += sum(1 for c in children if c.parent is address)
+        _routed_again(address, rules, plan)
+        _settle(address, plan, seen, message)
+    else:
+        address.message = "Unrouteable address"
+        plan.fail(address)
+    return children
 
 
 def _settle(address: Address, plan: Plan, seen: dict[str, Address], message: Message) -> None:
@@ -142,7 +203,7 @@ def _settle(address: Address, plan: Plan, seen: dict[str, Address], message: Mes
     if transport is None:
         address.message = f"no transport for {address.address}"
         address.errno = -1
-        plan.deferred.append(address)
+        plan.defer(address)
         return
     key = f"{address.unique}\0{transport.name}"
     same = seen.get(key)
@@ -162,11 +223,11 @@ def _not_routed(address: Address, outcome: Failed | Deferred, plan: Plan) -> Non
         if plan.freeze is None:
             plan.freeze = address
     if isinstance(outcome, Failed):
-        plan.failed.append(address)
+        plan.fail(address)
         plan.retries.append(RetryItem(_routing_key(address), delete=True, kind="routing"))
         return
     address.errno = outcome.errno or -1
-    plan.deferred.append(address)
+    plan.defer(address)
     address.retries.append(RetryItem(_routing_key(address), errno=address.errno, text=outcome.text, kind="routing",
                                      pattern=address.address if address.retry_use_local_part else address.domain))
 
@@ -203,7 +264,7 @@ def _held(address: Address, scope: Scope, rules: PlanRules, plan: Plan) -> bool:
 def _defer(address: Address, number: int, text: str, plan: Plan) -> bool:
     address.errno = number
     address.message = text
-    plan.deferred.append(address)
+    plan.defer(address)
     return True
 
 

@@ -89,6 +89,8 @@ class _Delivery:
 
     def attempt(self) -> Attempt:
         """Go through the steps."""
+        if self.services.debug is not None:
+            self._announce()
         early = self._admitted()
         if early is not None:
             return early
@@ -102,6 +104,17 @@ class _Delivery:
             self._local()
             self._remote()
         return self._finish()
+
+    def _announce(self) -> None:
+        """Tell under -v and -d which message is being delivered."""
+        debug = self.services.debug
+        text = f"delivering {self.message.message_id}"
+        if self.run.queue_run:
+            text += f" (queue run pid {os.getppid()})"
+        if debug.selected("process_info"):
+            debug("process_info", f"set_process_info: {os.getpid()} {text}")
+        elif debug.any("deliver", "queue_run", "v"):
+            debug.write(text + "\n")
 
     def _admitted(self) -> Attempt | None:
         """Decide whether the message is to be tried at all; None to go on."""
@@ -135,10 +148,8 @@ class _Delivery:
 
     def _give_up(self, addresses: list[Address]) -> None:
         """Fail every address, by an administrator or by timeout_frozen_after."""
-        text = "delivery cancelled by administrator"
         self.record.count_children(addresses)
         for address in addresses:
-            address.message = text
             self.record.fail(address, None, return_path=None, log=False)
 
     def _find(self, key: str) -> RetryRecord | None:
@@ -160,12 +171,13 @@ class _Delivery:
             record.follow(address, same)
         for address in made.finished:
             record.done(address, note=False)
-        for address in made.discarded:
-            record.discarded(address)
-        for address in made.failed:
-            record.fail(address, None, return_path=None)
-        for address in made.deferred:
-            record.defer(address, None)
+        for what, address in made.settled:
+            if what == "discarded":
+                record.discarded(address)
+            elif what == "failed":
+                record.fail(address, None, return_path=None)
+            else:
+                record.defer(address, None)
 
     def _journal_ready(self) -> bool:
         """Open the journal before anything is delivered; without one nothing is, and the attempt has not been."""
@@ -496,13 +508,18 @@ class _Delivery:
         if not any(expired.values()):
             return
         still: list[tuple[Address, Result | None]] = []
-        for address, result in record.deferred:
+        over: list[tuple[list[str], list[tuple[Address, Result | None]]]] = []
+        for address, result in reversed(record.deferred):
             keys = _keys_of(address, result)
-            if keys and all(expired.get(k, False) for k in keys):
-                record.timed_out(address, result)
-            else:
+            if not keys or not all(expired.get(k, False) for k in keys):
                 still.append((address, result))
-        record.deferred = still
+                continue
+            record.timed_out(address, result)
+            if not over or over[-1][0] != keys:
+                over.append((keys, []))
+            over[-1][1].append((address, result))
+        record.failed += [failure for _, together in over for failure in reversed(together)]
+        record.deferred = still[::-1]
 
     def _with_waiting(self, status: str) -> Attempt:
         """Return the outcome, with messages that wait for a host to which a connection is open now."""

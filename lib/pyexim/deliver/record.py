@@ -119,6 +119,8 @@ class Record:
             if left > 0:
                 return
             self._done.add(parent.unique)
+            for other in self._duplicates.pop(id(parent), ()):
+                self.done(other, note=note)
             if note:
                 self.note(f"{parent.address}: children all complete")
             parent = parent.parent
@@ -182,7 +184,6 @@ class Record:
         if result is not None:
             self.retries += result.retries
         self.retries += address.retries
-        address.retries = []
         self.deferred.append((address, result))
         if not log or self._quiet(address):
             return
@@ -194,7 +195,7 @@ class Record:
             self.main(line)
 
     def timed_out(self, address: Address, result: Result | None) -> None:
-        """Turn a deferral into a failure: its last retry time has passed."""
+        """Log that a deferral becomes a failure, since its last retry time has passed; give it its text."""
         text = "retry timeout exceeded"
         if not self._quiet(address):
             name = loglines.address_text(address, all_parents=self.selected("all_parents"), success=False)
@@ -203,7 +204,6 @@ class Record:
         shown = report_text(address)
         address.user_message = f"{shown}: {text}" if shown else text
         address.message = f"{address.message}: {text}" if address.message else text
-        self.failed.append((address, result))
 
     def event(self, name: str, address: Address, data: str) -> None:
         """Run the transport's event_action for an event of a delivery; its answer is not used."""

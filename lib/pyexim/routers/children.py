@@ -55,7 +55,7 @@ def inherit(child: Address, parent: Address) -> None:
     child.headers_add = list(parent.headers_add)
     child.headers_remove = parent.headers_remove
     child.self_hostname = parent.self_hostname
-    if "hide_child" in parent.flags:
+    if "hides_children" in parent.flags:
         child.flags.add("hide_child")
     # A success report that was asked for is made at the redirection and not asked for again.
     if not parent.dsn_flags & 4:

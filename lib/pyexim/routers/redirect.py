@@ -287,7 +287,7 @@ class Redirect(Router):
         if problem is not None:
             return problem
         if options.hide_child_in_errmsg:
-            address.flags.add("hide_child")
+            address.flags.add("hides_children")
         children = []
         for item in items:
             if item.kind == "address":
