@@ -7,9 +7,11 @@ turn.  What it decides with is in ``daemon/``.  docs/processes.md tells who the 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -23,6 +25,7 @@ from setproctitle import setproctitle
 from pyexim import EXIM_VERSION, child, fdpass
 from pyexim.base.errors import ConfigError, ExpansionError
 from pyexim.daemon import admission, command, listeners, pidfile, pool, reception, timer
+from pyexim.daemon.lounge import Lounge, Waiting
 from pyexim.deliver.manager import run_manager
 from pyexim.deliver.starter import Connector
 from pyexim.expand.engine import expand
@@ -45,6 +48,8 @@ from pyexim.startup.work import (
 
 IDLE_WAIT: Final = 10.0
 """Seconds between looks at children when nothing happens."""
+NO_LIMIT: Final = 1e9
+"""Seconds that stand for a time limit that is not set."""
 ACCEPTS_PER_TURN: Final = 64
 
 
@@ -95,6 +100,7 @@ class Master:
         self.commands: set[int] = set()
         self.file_times = _file_times(process.config.files)
         self.pool = pool.Pool(self._fork_reception, process.config.main.smtp_accept_max)
+        self.lounge = Lounge()
         self._settings = self._admission_settings()
 
     # -- starting
@@ -142,6 +148,7 @@ class Master:
     def run(self) -> int:
         """Be the daemon until SIGTERM; the exit code."""
         self.selector = selectors.DefaultSelector()
+        raise_descriptor_limit()
         self._install_signals()
         self._write_pid_file()
         self._set_timers()
@@ -264,6 +271,8 @@ class Master:
             item.sock.close()
         for other in self.pool.children.values():
             other.control.close()
+        for waiting in self.lounge.all():
+            waiting.sock.close()
         if self.command_socket is not None:
             self.command_socket.close()
         if self.helpers is not None:
@@ -291,6 +300,8 @@ class Master:
             what = key.data
             if isinstance(what, pool.Child):
                 self._child_record(what)
+            elif isinstance(what, Waiting):
+                self._resume(what)
             elif isinstance(what, Listening):
                 self._accept(what)
             elif what == "wake":
@@ -299,6 +310,8 @@ class Master:
                 self._serve_command()
         self._reap()
         now = self.clock.monotonic()
+        for waiting in self.lounge.overdue(now):
+            self._resume(waiting)
         self._run_queues(now)
         self._unregister(self.pool.relax(now))
         if self.flags.reload:
@@ -309,7 +322,11 @@ class Master:
         if self.flags.stop or self.flags.reload:
             return 0.0
         now = self.clock.monotonic()
-        return max(0.0, min([IDLE_WAIT] + [t.due - now for t in self.timers]))
+        times = [t.due - now for t in self.timers]
+        deadline = self.lounge.next_deadline()
+        if deadline is not None:
+            times.append(deadline - now)
+        return max(0.0, min([IDLE_WAIT, *times]))
 
     def _drain_wake(self) -> None:
         try:
@@ -336,15 +353,32 @@ class Master:
             got = fdpass.receive(one.control)
         except (OSError, fdpass.PassError):
             got = None
+        if got is not None and got[0]["type"] == "park" and len(got[1]) == 1:
+            self._park(one, got[0], got[1].pop())
         if got is not None:
             for fd in got[1]:
                 os.close(fd)
-        if got is not None and got[0]["type"] == "ready":
+        if got is not None and got[0]["type"] in ("ready", "park"):
             if one.generation == self.pool.generation:
                 self.pool.ready(one)
                 return
         self.selector.unregister(one.control)
         self.pool.remove(one)
+
+    def _park(self, one: pool.Child, record: fdpass.Record, fd: int) -> None:
+        """Keep a session for which nobody is needed until its client says something."""
+        waiting = Waiting(socket.socket(fileno=fd), str(record["state"]), one.peer or "",
+                          self.clock.monotonic() + float(record["patience"] or NO_LIMIT), one.queue_only)
+        self.lounge.add(waiting)
+        self.selector.register(waiting.sock, selectors.EVENT_READ, waiting)
+
+    def _resume(self, waiting: Waiting, *, park: bool = True) -> None:
+        """Hand a parked session to a child: there is input, or its time is over."""
+        self.selector.unregister(waiting.sock)
+        self.lounge.remove(waiting)
+        record = {"type": "resume", "state": waiting.state, "timed_out": waiting.timed_out, "count": 0,
+                  "queue_only": waiting.queue_only, "park": park}
+        self._hand_over(waiting.sock, record, waiting.peer)
 
     def _reap(self) -> None:
         """Collect whatever has finished; replace what must not be missing."""
@@ -407,7 +441,8 @@ class Master:
         address, port = _plain_address(peer[0]), peer[1]
         main, log = self.process.config.main, self.process.log
         shown = f"[{address}]:{port}" if log.selected("incoming_port") else f"[{address}]"
-        counts = admission.Counts(self.pool.busy, self.pool.from_host(address))
+        counts = admission.Counts(self.pool.busy + len(self.lounge),
+                                  self.pool.from_host(address) + self.lounge.from_host(address))
         try:
             local = sock.getsockname()
             if main.smtp_accept_keepalive:
@@ -438,6 +473,7 @@ class Master:
                 break
             try:
                 fdpass.send(one.control, record, [sock.fileno()])
+                one.queue_only = bool(record["queue_only"])
             except OSError:
                 self.selector.unregister(one.control)
                 self.pool.remove(one)
@@ -588,14 +624,14 @@ class Master:
 
     def _shut_down(self) -> None:
         """SIGTERM: no more connections; sessions and deliveries in progress end by themselves."""
+        for waiting in self.lounge.all():
+            self._resume(waiting, park=False)
         for item in self.listening:
             item.sock.close()
         if self.command_socket is not None:
             self.command_socket.close()
-            try:
+            with contextlib.suppress(OSError):
                 os.unlink(self.command_path)
-            except OSError:
-                pass
         if self.pid_path:
             pidfile.remove(self.pid_path, os.getpid())
 
@@ -615,6 +651,15 @@ def _file_times(files: list[str]) -> list[tuple[str, int, int]]:
         except OSError:
             out.append((name, 0, 0))
     return out
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many descriptors as the system lets us: each child and each parked session needs one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, 65536) if hard != resource.RLIM_INFINITY else 65536
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def run_daemon(process: Process) -> int:

@@ -28,6 +28,8 @@ class Child:
     control: socket.socket
     peer: str | None = None
     """Address of the host it is serving; None when idle."""
+    queue_only: bool = False
+    """Messages of its session are only put on the queue (smtp_accept_queue)."""
     generation: int = 0
     """Configuration it was forked with."""
 

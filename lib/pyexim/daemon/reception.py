@@ -15,7 +15,7 @@ from setproctitle import setproctitle
 
 from pyexim import fdpass
 from pyexim.model.connection import Connection
-from pyexim.receive.api import ReceiveRun, serve_socket
+from pyexim.receive.api import ReceiveRun, resume_socket, serve_socket
 
 MAX_SESSIONS: Final = 2000
 """Sessions after which a child is replaced, so that nothing it may leak can grow."""
@@ -34,7 +34,7 @@ def serve(control: socket.socket, make_run: Callable[[], ReceiveRun]) -> int:
         if got is None:
             return 0
         record, fds = got
-        if record["type"] != "session" or len(fds) != 1:
+        if record["type"] not in ("session", "resume") or len(fds) != 1:
             for fd in fds:
                 os.close(fd)
             run.services.log.panic(f"reception child: unexpected record {record['type']}")
@@ -42,15 +42,39 @@ def serve(control: socket.socket, make_run: Callable[[], ReceiveRun]) -> int:
         if not titled:
             setproctitle("pyexim: reception")
             titled = True
+        parking = Parking(control) if record.get("park", True) else None
+        run.park = parking.park if parking is not None else None
         run.accept_queue_only = bool(record["queue_only"])
         if run.accept_queue_only:
             run.reason_to_queue = f"too many connections ({record['count']}, max {run.config.main.smtp_accept_queue})"
-        serve_socket(fds[0], connection_of(record, run), run)
+        if record["type"] == "resume":
+            resume_socket(fds[0], str(record["state"]), run, timed_out=bool(record["timed_out"]))
+        else:
+            serve_socket(fds[0], connection_of(record, run), run)
+        if parking is not None and parking.parked:
+            continue
         try:
             fdpass.send(control, {"type": "ready"})
         except OSError:
             return 0
     return 0
+
+
+class Parking:
+    """The way of one idle session back to the master; its record also says that the child is free."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self.parked = False
+
+    def park(self, fd: int, state: str, patience: float) -> bool:
+        """Give a session away; False where the master does not take it."""
+        try:
+            fdpass.send(self._control, {"type": "park", "state": state, "patience": patience}, [fd])
+        except OSError:
+            return False
+        self.parked = True
+        return True
 
 
 def connection_of(record: fdpass.Record, run: ReceiveRun) -> Connection:

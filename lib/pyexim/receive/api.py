@@ -41,6 +41,8 @@ class ReceiveRun:
     """-odi, -odf: start_delivery returns after the attempt."""
     delivery_requested: bool = False
     """-odb, -odi, -odf or -odqs was given: with queue_only_override it stands above queue_only and its relatives."""
+    park: Callable[[int, str, float], bool] | None = None
+    """Give an idle session away (descriptor, its facts, seconds that it may wait); False if nobody takes it."""
     accept_queue_only: bool = False
     reason_to_queue: str = ""
 
@@ -75,6 +77,16 @@ def serve_socket(fd: int, conn: Connection, run: ReceiveRun) -> None:
     from pyexim.receive.serve import socket_session
 
     socket_session(fd, conn, run)
+
+
+def resume_socket(fd: int, state: str, run: ReceiveRun, *, timed_out: bool = False) -> None:
+    """Go on with a session that was parked: its client has said something, or for too long nothing.
+
+    Closes ``fd``, or gives it away again.  Never raises.
+    """
+    from pyexim.receive.serve import resumed_session
+
+    resumed_session(fd, state, run, timed_out=timed_out)
 
 
 def serve_stdio(read_fd: int, write_fd: int, conn: Connection, run: ReceiveRun) -> int:

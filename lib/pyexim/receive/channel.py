@@ -24,7 +24,8 @@ class InputTimeout(Exception):
 class Channel:
     """Reads and writes octets.  ``sock`` is set where the descriptor is a socket."""
 
-    __slots__ = ("_buffer", "_deadline", "_poll", "_timeout", "_view", "read_fd", "sock", "write_failed", "write_fd")
+    __slots__ = ("_buffer", "_deadline", "_poll", "_timeout", "_view", "error", "read_fd", "sock", "write_failed",
+                 "write_fd")
 
     def __init__(self, read_fd: int, write_fd: int, sock: socket.socket | None = None) -> None:
         self.read_fd = read_fd
@@ -33,6 +34,13 @@ class Channel:
         self._timeout = 0.0
         self._poll: select.poll | None = None
         self.write_failed = False
+        self.error: OSError | None = None
+        """Why reading failed: then the end of the input was none."""
+
+    @property
+    def timeout(self) -> float:
+        """The seconds that a read may take; 0 for no limit."""
+        return self._timeout
 
     def set_timeout(self, seconds: float) -> None:
         """Set how long a read may take; 0 for no limit."""
@@ -56,7 +64,8 @@ class Channel:
             return os.read(self.read_fd, BLOCK)
         except BlockingIOError:
             raise InputTimeout from None
-        except OSError:
+        except OSError as e:
+            self.error = e
             return b""
 
     def has_input(self) -> bool:

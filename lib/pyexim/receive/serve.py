@@ -10,10 +10,12 @@ import contextlib
 import os
 import socket
 import traceback
+from collections.abc import Callable
 
 from pyexim.model.connection import Connection
 from pyexim.receive.api import ReceiveRun
 from pyexim.receive.channel import Channel
+from pyexim.receive.parking import Parked, resume
 from pyexim.receive.session import Session
 
 SHUTDOWN = b"421 Unexpected failure, please try later\r\n"
@@ -25,8 +27,25 @@ def socket_session(fd: int, conn: Connection, run: ReceiveRun) -> None:
     try:
         _prepare(sock, run)
         channel = Channel(fd, fd, sock)
-        _guarded(channel, conn, run, inetd=False)
+        _guarded(channel, run, lambda: Session(channel, conn, run), Session.serve)
         channel.finish()
+    except Parked:
+        return
+    finally:
+        with contextlib.suppress(OSError):
+            sock.close()
+
+
+def resumed_session(fd: int, state: str, run: ReceiveRun, *, timed_out: bool) -> None:
+    """Go on with a parked session on its socket, and close it; never raises."""
+    sock = socket.socket(fileno=fd)
+    try:
+        channel = Channel(fd, fd, sock)
+        _guarded(channel, run, lambda: resume(state, channel, run),
+                 Session.end_by_timeout if timed_out else Session.go_on)
+        channel.finish()
+    except Parked:
+        return
     finally:
         with contextlib.suppress(OSError):
             sock.close()
@@ -52,7 +71,7 @@ def stdio_session(read_fd: int, write_fd: int, conn: Connection, run: ReceiveRun
         if sock is not None:
             _prepare(sock, run)
         channel = Channel(read_fd, write_fd, sock)
-        code = _guarded(channel, conn, run, inetd=conn.kind == "tcp")
+        code = _guarded(channel, run, lambda: Session(channel, conn, run, inetd=conn.kind == "tcp"), Session.serve)
         channel.finish()
         return code
     finally:
@@ -60,14 +79,15 @@ def stdio_session(read_fd: int, write_fd: int, conn: Connection, run: ReceiveRun
             sock.close()
 
 
-def _guarded(channel: Channel, conn: Connection, run: ReceiveRun, *, inetd: bool) -> int:
+def _guarded(channel: Channel, run: ReceiveRun, make: Callable[[], Session], serve: Callable[[Session], int]) -> int:
     session: Session | None = None
     try:
-        session = Session(channel, conn, run, inetd=inetd)
-        return session.serve()
+        session = make()
+        return serve(session)
+    except Parked:
+        raise
     except Exception:  # noqa: BLE001 - the one catch-all of a session
-        text = traceback.format_exc().strip().replace("\n", " | ")
-        run.services.log.panic(f"unexpected failure in an SMTP session: {text}")
+        run.services.log.crash("in an SMTP session: " + traceback.format_exc())
         if session is not None and session.incoming is not None:
             with contextlib.suppress(OSError, RuntimeError):
                 session.incoming.abort()

@@ -19,7 +19,7 @@ from pyexim.expand.scope import Scope, Services
 from pyexim.match.lists import Match, match_address, match_host
 from pyexim.model.connection import Connection
 from pyexim.model.message import Message
-from pyexim.receive import arrival, closing, opening
+from pyexim.receive import arrival, closing, opening, parking
 from pyexim.receive.api import ReceiveRun
 from pyexim.receive.caller import login_of, names
 from pyexim.receive.channel import Channel, InputTimeout
@@ -84,6 +84,8 @@ class Session:
         self.logged_connection = False
         self.exit_code = 0
         self.unqualified: dict[str, bool] = {}
+        self.shown_lists: dict[str, bool] = {}
+        """With -d and -bh: the host lists that have been shown, and what they said."""
         self.load_latch = ""
         """Why an earlier message of the session was only queued; with queue_only_load_latch it stays so."""
         self.offered_dsn = False
@@ -100,12 +102,30 @@ class Session:
 
     def matches(self, source: str | None, name: str) -> bool:
         """Tell whether the client is in a host list of the configuration."""
+        debug = self.scope.services.debug
+        if debug is not None and debug.selected("lists"):
+            return self._matches_shown(source, name)
         if not source:
             return False
         if source == "*":
             return True
         found: Match = match_host(self.conn, source, self.scope, name=name)
         return bool(found)
+
+    def _matches_shown(self, source: str | None, name: str) -> bool:
+        """The same with -d or -bh: the list is shown, once in a session."""
+        if name not in self.shown_lists:
+            if source is None:
+                self.scope.services.debug("lists", f"host in {name}? no (option unset)")
+            self.shown_lists[name] = source is not None and bool(match_host(self.conn, source, self.scope, name=name))
+        return self.shown_lists[name]
+
+    def show_lists(self, *names: str) -> None:
+        """With -d or -bh: show what host lists say of the client, in this order."""
+        debug = self.scope.services.debug
+        if debug is not None and debug.selected("lists") and not self.local:
+            for name in names:
+                self.matches(getattr(self.main, name), name)
 
     def who(self) -> str:
         """Return the client as log lines name it."""
@@ -201,6 +221,8 @@ class Session:
         self.unqualified = {"sender": True, "recipient": True}
         self.note_originator()
         self.new_message()
+        if self.log.wants("smtp_connection"):
+            self.log.main(connection_info(self.conn, self.log, inetd=self.inetd), selector="smtp_connection")
 
     def message_size_limit(self) -> int:
         """Return the limit for this client, 0 for none."""
@@ -250,16 +272,17 @@ class Session:
 
     def log_closed_by_quit(self) -> None:
         """Log the end of a connection, where its beginning was logged."""
-        self.log.main(f"{connection_info(self.conn, self.log, inetd=self.inetd)} closed by QUIT")
+        self.log.main(f"{connection_info(self.conn, self.log, inetd=self.inetd)} closed by QUIT",
+                      selector="smtp_connection")
 
     def incomplete(self, how: str) -> None:
         """Log a transaction that comes to nothing, where that is selected; and end it."""
         message = self.scope.message
         if message is not None and self.core.state in ("sender", "ready", "chunking", "chunk_broken"):
-            if self.log.selected("smtp_incomplete_transaction") and (self.envelope.raw_recipients):
+            if self.log.wants("smtp_incomplete_transaction") and (self.envelope.raw_recipients):
                 names = " ".join(self.envelope.raw_recipients[:50])
                 self.log.main(f"{self.who()} incomplete transaction ({how}) from <{self.envelope.raw_sender}> "
-                              f"for {names}")
+                              f"for {names}", selector="smtp_incomplete_transaction")
         self.drop_incoming()
 
     def drop_incoming(self) -> None:
@@ -278,10 +301,16 @@ class Session:
         if not opening.begin(self):
             self.flush()
             return self.exit_code
+        return self.go_on()
+
+    def go_on(self) -> int:
+        """Serve the session to the end; raises parking.Parked when it has been given away on the way."""
         core, channel = self.core, self.channel
         while (event := core.next_event()) is not CLOSED:
             if event is NEED_DATA:
                 self.flush()
+                if parking.may_park(self):
+                    parking.wait_or_park(self)
                 try:
                     core.receive_data(channel.read())
                 except InputTimeout:
@@ -302,6 +331,13 @@ class Session:
                 closing.too_many(self, event)
             elif isinstance(event, SyncError):
                 closing.unsynchronised(self, event)
+        self.flush()
+        closing.end(self)
+        return self.exit_code
+
+    def end_by_timeout(self) -> int:
+        """End a session whose client was silent for too long; the exit code."""
+        closing.timed_out(self)
         self.flush()
         closing.end(self)
         return self.exit_code
@@ -337,9 +373,10 @@ class Session:
 
     def on_refused(self, event: Refused) -> None:
         """Log a command that was wrong."""
-        if not event.counted or not self.log.selected(f"smtp_{event.kind}_error"):
+        selector = f"smtp_{event.kind}_error"
+        if not event.counted or not self.log.wants(selector):
             return
-        self.log.main(f'SMTP {event.kind} error in "{shown(event.line)}" {self.who()} {event.text}')
+        self.log.main(f'SMTP {event.kind} error in "{shown(event.line)}" {self.who()} {event.text}', selector=selector)
 
     def on_data(self, data: bytes) -> None:
         """Take octets of the message."""
@@ -388,6 +425,8 @@ class Session:
             self.notquit_reason = "acl-drop"
             self.exit_code = 1
         self.core.reply(outcome.code, text, final=outcome.drop)
+        if self.conn.host_checking and outcome.accepted:
+            self.core.send_raw(b"\r\n**** SMTP testing: that is not a real message id!\r\n\r\n")
 
     def after_storing(self, incoming: Incoming) -> None:
         """A message is safe on the spool: tell the client, let the message go, have it delivered."""
@@ -400,8 +439,9 @@ class Session:
         if reason is None:
             return
         if reason:
-            if self.log.selected("delay_delivery"):
-                self.log.main(f"no immediate delivery: {reason}", message_id=message.message_id)
+            if self.log.wants("delay_delivery"):
+                self.log.main(f"no immediate delivery: {reason}", message_id=message.message_id,
+                              selector="delay_delivery")
             return
         self.run.start_delivery(message.message_id, message.queue_name)
 
