@@ -50,6 +50,8 @@ class _Input:
         data = b"" if self.ended else self.channel.read()
         if not data:
             self.ended = True
+            if self.channel.error is not None:
+                raise BatchError(421, "Lost incoming connection", None)
         return data
 
     def line(self) -> str | None:
