@@ -41,24 +41,42 @@ MAX_REFERENCES: Final = 12
 class AutoreplyOptions(TransportOptions):
     """The options of its section."""
 
-    bcc: str | None = option(STRING, None, expanded=True)
-    cc: str | None = option(STRING, None, expanded=True)
-    file: str | None = option(STRING, None, expanded=True)
-    file_expand: bool = option(BOOL, False)
-    file_optional: bool = option(BOOL, False)
-    from_: str | None = option(STRING, None, expanded=True, name="from")
-    headers: str | None = option(STRING, None, expanded=True)
-    log: str | None = option(STRING, None, expanded=True)
-    mode: int = option(OCTAL, 0o600)
-    never_mail: str | None = option(ADDRESS_LIST, None, expanded=True)
-    once: str | None = option(STRING, None, expanded=True)
-    once_file_size: int = option(INT, 0)
-    once_repeat: int | str = option(TIME, 0, expanded=True)
-    reply_to: str | None = option(STRING, None, expanded=True)
-    return_message: bool = option(BOOL, False)
-    subject: str | None = option(STRING, None, expanded=True)
-    text: str | None = option(STRING, None, expanded=True)
-    to: str | None = option(STRING, None, expanded=True)
+    bcc: str | None = option(STRING, None, expanded=True, spec="27.1",
+        doc="Recipients that nobody sees.")
+    cc: str | None = option(STRING, None, expanded=True, spec="27.1",
+        doc="Further recipients, and the Cc: line.")
+    file: str | None = option(STRING, None, expanded=True, spec="27.1",
+        doc="File whose content is the body, after text.")
+    file_expand: bool = option(BOOL, False, spec="27.1",
+        doc="Expand the content of the file.")
+    file_optional: bool = option(BOOL, False, spec="27.1",
+        doc="A file that cannot be read is no error.")
+    from_: str | None = option(STRING, None, expanded=True, name="from", spec="27.1",
+        doc="Content of the From: line.")
+    headers: str | None = option(STRING, None, expanded=True, spec="27.1",
+        doc="Further header lines.")
+    log: str | None = option(STRING, None, expanded=True, spec="27.1",
+        doc="File with a record of every reply.")
+    mode: int = option(OCTAL, 0o600, spec="27.1",
+        doc="Mode of the log and once files.")
+    never_mail: str | None = option(ADDRESS_LIST, None, expanded=True, spec="27.1",
+        doc="Addresses that are never written to.")
+    once: str | None = option(STRING, None, expanded=True, spec="27.1",
+        doc="File or database of those who have had a reply; they get no second one.")
+    once_file_size: int = option(INT, 0, spec="27.1",
+        doc="Largest size of a once file; 0 makes it a database.")
+    once_repeat: int | str = option(TIME, 0, expanded=True, spec="27.1",
+        doc="After how long someone may get another reply; 0 for never.")
+    reply_to: str | None = option(STRING, None, expanded=True, spec="27.1",
+        doc="Content of the Reply-To: line.")
+    return_message: bool = option(BOOL, False, spec="27.1",
+        doc="Send the original message along.")
+    subject: str | None = option(STRING, None, expanded=True, spec="27.1",
+        doc="Content of the Subject: line.")
+    text: str | None = option(STRING, None, expanded=True, spec="27.1",
+        doc="The body.")
+    to: str | None = option(STRING, None, expanded=True, spec="27.1",
+        doc="Recipients, and the To: line.")
 
 
 class _Stop(Exception):

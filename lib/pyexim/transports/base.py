@@ -20,6 +20,7 @@ from pyexim.model.message import Message
 OK = "ok"
 DEFER = "defer"
 FAIL = "fail"
+_SET_UP = ("Tainted ", "Failed to expand ", "failed to expand ", "Expansion of ", "TCP port ", "no command specified")
 PENDING = "pending"
 """Not tried yet: the next host, or fallback hosts, may take it."""
 
@@ -62,6 +63,12 @@ class Result:
     journal_error: int = 0
     """errno of the journal, which did not take this delivery: known from this result only."""
     log_extra: str = ""
+    panic: bool = False
+    """The set-up is wrong: the panic log has the deferral too, and no retry time is computed from it."""
+
+    def __post_init__(self) -> None:
+        if self.status == DEFER and self.errno <= 0 and self.text.startswith(_SET_UP):
+            self.panic = True
 
 
 @dataclass(slots=True)

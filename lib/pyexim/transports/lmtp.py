@@ -31,12 +31,18 @@ from pyexim.transports.smtp_session import Limits, Sent, Session, make_envelope
 class LmtpOptions(TransportOptions):
     """The options of its section."""
 
-    batch_id: str | None = option(STRING, None, expanded=True)
-    batch_max: int = option(INT, 1)
-    command: str | None = option(STRING, None, expanded=True)
-    ignore_quota: bool = option(BOOL, False)
-    socket: str | None = option(STRING, None, expanded=True)
-    timeout: int = option(TIME, 300)
+    batch_id: str | None = option(STRING, None, expanded=True, spec="28",
+        doc="Only addresses for which this expands to the same are delivered together.")
+    batch_max: int = option(INT, 1, spec="28",
+        doc="How many addresses one run may deliver for.")
+    command: str | None = option(STRING, None, expanded=True, spec="28",
+        doc="Command that speaks LMTP on its standard input and output.")
+    ignore_quota: bool = option(BOOL, False, spec="28",
+        doc="Ask the server to ignore quotas (IGNOREQUOTA), where it knows that.")
+    socket: str | None = option(STRING, None, expanded=True, spec="28",
+        doc="Unix socket on which a server speaks LMTP.")
+    timeout: int = option(TIME, 300, spec="28",
+        doc="How long to wait for each answer.")
 
 
 class Lmtp(Transport):

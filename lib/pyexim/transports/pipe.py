@@ -37,37 +37,68 @@ TEMP_ERRORS: Final = frozenset({75, 73})
 class PipeOptions(TransportOptions):
     """The options of its section."""
 
-    allow_commands: str | None = option(STRING_LIST, None, expanded=True)
-    batch_id: str | None = option(STRING, None, expanded=True)
-    batch_max: int = option(INT, 1)
-    check_string: str | None = option(STRING, None)
-    command: str | None = option(STRING, None, expanded=True)
-    environment: str | None = option(STRING_LIST, None, expanded=True)
-    escape_string: str | None = option(STRING, None)
-    force_command: bool = option(BOOL, False)
-    freeze_exec_fail: bool = option(BOOL, False)
-    freeze_signal: bool = option(BOOL, False)
-    ignore_status: bool = option(BOOL, False)
-    log_defer_output: bool = option(BOOL, False)
-    log_fail_output: bool = option(BOOL, False)
-    log_output: bool = option(BOOL, False)
-    max_output: int = option(INT, 20480, style="K")
-    message_prefix: str | None = option(STRING, None, expanded=True)
-    message_suffix: str | None = option(STRING, None, expanded=True)
-    path: str | None = option(STRING, "/bin:/usr/bin", expanded=True)
-    permit_coredump: bool = option(BOOL, False)
-    pipe_as_creator: bool = option(BOOL, False)
-    restrict_to_path: bool = option(BOOL, False)
-    return_fail_output: bool = option(BOOL, False)
-    return_output: bool = option(BOOL, False)
-    temp_errors: str | None = option(STRING_LIST, None)
-    timeout: int = option(TIME, 3600)
-    timeout_defer: bool = option(BOOL, False)
-    umask: int = option(OCTAL, 0o22)
-    use_bsmtp: bool = option(BOOL, False)
-    use_classresources: bool = option(BOOL, False)
-    use_crlf: bool = option(BOOL, False)
-    use_shell: bool = option(BOOL, False)
+    allow_commands: str | None = option(STRING_LIST, None, expanded=True, spec="29.5",
+        doc="Commands that may be run.")
+    batch_id: str | None = option(STRING, None, expanded=True, spec="29.5",
+        doc="Only addresses for which this expands to the same are delivered together.")
+    batch_max: int = option(INT, 1, spec="29.5",
+        doc="How many addresses one run may deliver for.")
+    check_string: str | None = option(STRING, None, spec="29.5",
+        doc="What is replaced at the start of a line.")
+    command: str | None = option(STRING, None, expanded=True, spec="29.5",
+        doc="Command to run, split into arguments that are expanded one by one.")
+    environment: str | None = option(STRING_LIST, None, expanded=True, spec="29.5",
+        doc="Additional environment variables, name=value.")
+    escape_string: str | None = option(STRING, None, spec="29.5",
+        doc="What check_string is replaced by.")
+    force_command: bool = option(BOOL, False, spec="29.5",
+        doc="Use command for pipes from redirection too.")
+    freeze_exec_fail: bool = option(BOOL, False, spec="29.5",
+        doc="Freeze the message when the command cannot be run.")
+    freeze_signal: bool = option(BOOL, False, spec="29.5",
+        doc="Freeze the message when the command ends by a signal.")
+    ignore_status: bool = option(BOOL, False, spec="29.5",
+        doc="Take every exit code for success.")
+    log_defer_output: bool = option(BOOL, False, spec="29.5",
+        doc="Log the first line of output when delivery is deferred.")
+    log_fail_output: bool = option(BOOL, False, spec="29.5",
+        doc="Log the first line of output when delivery fails.")
+    log_output: bool = option(BOOL, False, spec="29.5",
+        doc="Log the first line of output.")
+    max_output: int = option(INT, 20480, style="K", spec="29.5",
+        doc="How much the command may say before it is killed.")
+    message_prefix: str | None = option(STRING, None, expanded=True, spec="29.5",
+        doc="Text before the message; a \"From \" line by default.")
+    message_suffix: str | None = option(STRING, None, expanded=True, spec="29.5",
+        doc="Text after the message; an empty line by default.")
+    path: str | None = option(STRING, "/bin:/usr/bin", expanded=True, spec="29.5",
+        doc="Directories in which commands are looked for.")
+    permit_coredump: bool = option(BOOL, False, spec="29.5",
+        doc="Let the command dump core.")
+    pipe_as_creator: bool = option(BOOL, False, spec="29.5",
+        doc="Run as the user who submitted the message.")
+    restrict_to_path: bool = option(BOOL, False, spec="29.5",
+        doc="Allow only commands without slashes, found on path.")
+    return_fail_output: bool = option(BOOL, False, spec="29.5",
+        doc="Put the output of a failing command into the bounce.")
+    return_output: bool = option(BOOL, False, spec="29.5",
+        doc="Bounce when there is output, with the output.")
+    temp_errors: str | None = option(STRING_LIST, None, spec="29.5",
+        doc="Exit codes that mean to try again later, or * for all; 75 and 73 by default.")
+    timeout: int = option(TIME, 3600, spec="29.5",
+        doc="How long the command may take; 0 for no limit.")
+    timeout_defer: bool = option(BOOL, False, spec="29.5",
+        doc="A timeout defers instead of failing.")
+    umask: int = option(OCTAL, 0o22, spec="29.5",
+        doc="File mode mask of the command.")
+    use_bsmtp: bool = option(BOOL, False, spec="29.5",
+        doc="Write batched SMTP.")
+    use_classresources: bool = option(BOOL, False, spec="29.5",
+        doc="Resource limits of BSD login classes; refused, as Linux has none.")
+    use_crlf: bool = option(BOOL, False, spec="29.5",
+        doc="End lines with CRLF.")
+    use_shell: bool = option(BOOL, False, spec="29.5",
+        doc="Let /bin/sh run the command line.")
 
 
 @dataclass(slots=True)

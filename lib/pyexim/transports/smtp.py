@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
 from pyexim.config.configuration import Instance
-from pyexim.config.option import BOOL, DOMAIN_LIST, HOST_LIST, INT, STRING, STRING_LIST, TIME, option, options
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.match.lists import match_host_address
@@ -24,7 +23,6 @@ from pyexim.smtp.client import SmtpClient
 from pyexim.transports import smtp_errors as errors
 from pyexim.transports import write
 from pyexim.transports.base import DEFER, FAIL, Result, Transport, TransportRun
-from pyexim.transports.options import TransportOptions
 from pyexim.transports.smtp_errors import HOST, Failure
 from pyexim.transports.smtp_hosts import (
     SERIALIZE_LIFE,
@@ -35,93 +33,9 @@ from pyexim.transports.smtp_hosts import (
     find_port,
     host_list,
 )
+from pyexim.transports.smtp_options import SmtpOptions
 from pyexim.transports.smtp_pool import LiveConnection, connection_key
 from pyexim.transports.smtp_session import Limits, Sent, Session, local_name, make_envelope
-
-
-@options
-class SmtpOptions(TransportOptions):
-    """The options of its section."""
-
-    address_retry_include_sender: bool = option(BOOL, True)
-    allow_localhost: bool = option(BOOL, False)
-    authenticated_sender: str | None = option(STRING, None, expanded=True)
-    authenticated_sender_force: bool = option(BOOL, False)
-    command_timeout: int = option(TIME, 300)
-    connect_timeout: int = option(TIME, 300)
-    connection_max_messages: int = option(INT, 500)
-    dane_require_tls_ciphers: str | None = option(STRING, None, expanded=True)
-    data_timeout: int = option(TIME, 300)
-    delay_after_cutoff: bool = option(BOOL, True)
-    dkim_canon: str | None = option(STRING, None, expanded=True)
-    dkim_domain: str | None = option(STRING_LIST, None, expanded=True)
-    dkim_hash: str | None = option(STRING, "sha256", expanded=True)
-    dkim_identity: str | None = option(STRING, None, expanded=True)
-    dkim_private_key: str | None = option(STRING, None, expanded=True)
-    dkim_selector: str | None = option(STRING, None, expanded=True)
-    dkim_sign_headers: str | None = option(STRING, None, expanded=True)
-    dkim_strict: str | None = option(STRING, None, expanded=True)
-    dkim_timestamps: str | None = option(STRING, None, expanded=True)
-    dns_qualify_single: bool = option(BOOL, True)
-    dns_search_parents: bool = option(BOOL, False)
-    dnssec_request_domains: str | None = option(DOMAIN_LIST, "*", expanded=True)
-    dnssec_require_domains: str | None = option(DOMAIN_LIST, None, expanded=True)
-    dscp: str | None = option(STRING, None, expanded=True)
-    fallback_hosts: str | None = option(STRING_LIST, None, expanded=True)
-    final_timeout: int = option(TIME, 600)
-    gethostbyname: bool = option(BOOL, False)
-    gnutls_compat_mode: bool = option(BOOL, False)
-    helo_data: str | None = option(STRING, None, expanded=True)
-    host_name_extract: str | None = option(STRING_LIST, None, expanded=True)
-    hosts: str | None = option(STRING_LIST, None, expanded=True)
-    hosts_avoid_esmtp: str | None = option(HOST_LIST, None, expanded=True)
-    hosts_avoid_pipelining: str | None = option(HOST_LIST, None, expanded=True)
-    hosts_avoid_tls: str | None = option(HOST_LIST, None, expanded=True)
-    hosts_max_try: int = option(INT, 5)
-    hosts_max_try_hardlimit: int = option(INT, 50)
-    hosts_nopass_tls: str | None = option(HOST_LIST, None, expanded=True)
-    hosts_noproxy_tls: str | None = option(HOST_LIST, None, expanded=True)
-    hosts_override: bool = option(BOOL, False)
-    hosts_pipe_connect: str | None = option(HOST_LIST, None, expanded=True)
-    hosts_randomize: bool | str = option(BOOL, False, expanded=True)
-    hosts_request_ocsp: str | None = option(HOST_LIST, None, expanded=True)
-    hosts_require_alpn: str | None = option(HOST_LIST, None, expanded=True)
-    hosts_require_auth: str | None = option(HOST_LIST, None, expanded=True)
-    hosts_require_dane: str | None = option(HOST_LIST, None, expanded=True)
-    hosts_require_ocsp: str | None = option(HOST_LIST, None, expanded=True)
-    hosts_require_tls: str | None = option(HOST_LIST, None, expanded=True)
-    hosts_try_auth: str | None = option(HOST_LIST, None, expanded=True)
-    hosts_try_chunking: str | None = option(HOST_LIST, "*", expanded=True)
-    hosts_try_dane: str | None = option(HOST_LIST, "*", expanded=True)
-    hosts_try_fastopen: str | None = option(HOST_LIST, "*", expanded=True)
-    hosts_try_prdr: str | None = option(HOST_LIST, "*", expanded=True)
-    hosts_verify_avoid_tls: str | None = option(HOST_LIST, None, expanded=True)
-    interface: str | None = option(STRING_LIST, None, expanded=True)
-    keepalive: bool = option(BOOL, True)
-    lmtp_ignore_quota: bool = option(BOOL, False)
-    max_rcpt: int | str = option(INT, 100, expanded=True)
-    message_linelength_limit: int = option(INT, 998)
-    multi_domain: bool | str = option(BOOL, True, expanded=True)
-    port: str | None = option(STRING, None, expanded=True)
-    protocol: str | None = option(STRING, None)
-    retry_include_ip_address: bool | str = option(BOOL, True, expanded=True)
-    serialize_hosts: str | None = option(HOST_LIST, None, expanded=True)
-    size_addition: int = option(INT, 1024)
-    socks_proxy: str | None = option(STRING, None, expanded=True)
-    tls_alpn: str | None = option(STRING, None, expanded=True)
-    tls_certificate: str | None = option(STRING, None, expanded=True)
-    tls_crl: str | None = option(STRING, None, expanded=True)
-    tls_dh_min_bits: int = option(INT, 1024)
-    tls_privatekey: str | None = option(STRING, None, expanded=True)
-    tls_require_ciphers: str | None = option(STRING, None, expanded=True)
-    tls_resumption_hosts: str | None = option(HOST_LIST, None, expanded=True)
-    tls_sni: str | None = option(STRING, None, expanded=True)
-    tls_tempfail_tryclear: bool = option(BOOL, True)
-    tls_try_verify_hosts: str | None = option(HOST_LIST, "*", expanded=True)
-    tls_verify_cert_hostnames: str | None = option(HOST_LIST, "*", expanded=True)
-    tls_verify_certificates: str | None = option(STRING, "system", expanded=True)
-    tls_verify_hosts: str | None = option(HOST_LIST, None, expanded=True)
-    utf8_downconvert: int | str = option(INT, -1, expanded=True)
 
 
 class Smtp(Transport):

@@ -117,6 +117,8 @@ class Copy:
 def prepare(batch: list[Address], run: TransportRun, options: Any) -> Copy:
     """Return the copy of the message for a batch of addresses; WriteError where an option cannot be expanded."""
     message = run.message
+    if options.debug_print is not None:
+        _debug_print(options.debug_print, run)
     header = b"" if options.body_only else header_section(batch, run, options).encode("latin-1")
     size = 0
     if not options.headers_only:
@@ -128,6 +130,17 @@ def prepare(batch: list[Address], run: TransportRun, options: Any) -> Copy:
         from pyexim.transports.filter import filtered  # only where one is configured
         return filtered(copy, batch, run, options)
     return copy
+
+
+def _debug_print(source: str, run: TransportRun) -> None:
+    debug = run.scope.services.debug
+    if debug is None or not debug.chosen:
+        return
+    try:
+        text = expand(source, run.scope)
+    except ExpansionError as e:
+        text = f'failed to expand debug_print "{source}": {e.text}'
+    debug.write(text if text.endswith("\n") else text + "\n")
 
 
 def header_section(batch: list[Address], run: TransportRun, options: Any) -> str:
