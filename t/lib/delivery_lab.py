@@ -11,7 +11,7 @@ from pyexim.base.clock import FixedClock
 from pyexim.base.errors import Place
 from pyexim.base.octets import lower
 from pyexim.base.taint import Tainted
-from pyexim.config.configuration import Configuration, Instance
+from pyexim.config.configuration import Configuration, Instance, RuleLine
 from pyexim.config.main_options import MainOptions
 from pyexim.expand.scope import Services
 from pyexim.log.log import DEFAULT_SELECTORS
@@ -147,6 +147,7 @@ def make_world(tmp_path: Path) -> World:
     main.primary_hostname = main.qualify_domain = main.qualify_recipient = "lab.example"
     main.spool_directory = str(tmp_path)
     config = Configuration(main, "conf")
+    config.retry = [RuleLine("* * F,2h,15m", PLACE)]
     config.compiled["deliver.never_users"] = frozenset({0})
     made = World(config, Services(log=log, clock=clock, primary_hostname="lab.example"),
                  SpoolSettings(str(tmp_path), fsync=False, primary_hostname="lab.example"), log, clock)

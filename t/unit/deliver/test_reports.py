@@ -78,18 +78,18 @@ Content-type: message/delivery-status
 Reporting-MTA: dns; lab.example
 
 Action: failed
-Final-Recipient: rfc822;fail@lab.example
+Final-Recipient: rfc822;tempf@r.example
 Status: 5.0.0
+Remote-MTA: dns; 127.0.0.1
+Diagnostic-Code: smtp; 451 4.2.1 try later
 
 Action: failed
 Final-Recipient: rfc822;pipefail@lab.example
 Status: 5.0.0
 
 Action: failed
-Final-Recipient: rfc822;tempf@r.example
+Final-Recipient: rfc822;fail@lab.example
 Status: 5.0.0
-Remote-MTA: dns; 127.0.0.1
-Diagnostic-Code: smtp; 451 4.2.1 try later
 
 """
     assert original.startswith("\nContent-type: message/rfc822\n\nReturn-path: <a@lab.example>\nSubject: t\n")
