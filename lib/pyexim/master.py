@@ -97,6 +97,8 @@ class Master:
         self.command_path = ""
         self.command_socket: socket.socket | None = None
         self.helpers: Helpers | None = None
+        self.helpers_due = 0.0
+        """When to try again to start them; 0 where nothing is to be tried."""
         self.commands: set[int] = set()
         self.file_times = _file_times(process.config.files)
         self.pool = pool.Pool(self._fork_reception, process.config.main.smtp_accept_max)
@@ -310,6 +312,8 @@ class Master:
                 self._serve_command()
         self._reap()
         now = self.clock.monotonic()
+        if self.helpers_due and now >= self.helpers_due and not self.flags.stop:
+            self._restart_helpers()
         for waiting in self.lounge.overdue(now):
             self._resume(waiting)
         self._run_queues(now)
@@ -400,7 +404,13 @@ class Master:
         self._drop_helpers(self.helpers)
         self.helpers = None
         self.clock.sleep(0.2)
-        self._start_helpers()
+        try:
+            self._start_helpers()
+        except OSError as e:
+            self.process.log.panic(f"cannot start the delivery processes: {e.strerror}; trying again")
+            self.helpers_due = self.clock.monotonic() + 5.0
+            return
+        self.helpers_due = 0.0
         self._unregister(self.pool.renew())
         if self.listening:
             self._register(self.pool.spawn(pool.LOW))
@@ -439,16 +449,12 @@ class Master:
     def _admit(self, sock: socket.socket, peer: tuple[Any, ...]) -> None:
         """Decide on a connection: refuse it, or hand it to a child."""
         address, port = _plain_address(peer[0]), peer[1]
-        main, log = self.process.config.main, self.process.log
+        log = self.process.log
         shown = f"[{address}]:{port}" if log.selected("incoming_port") else f"[{address}]"
         counts = admission.Counts(self.pool.busy + len(self.lounge),
                                   self.pool.from_host(address) + self.lounge.from_host(address))
         try:
             local = sock.getsockname()
-            if main.smtp_accept_keepalive:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if main.tcp_nodelay:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             sock.close()
             return
