@@ -18,7 +18,7 @@ from pyexim.model.address import Address
 from pyexim.model.host import Host
 from pyexim.model.message import Message
 from pyexim.net.channel import Channel
-from pyexim.retry.errors import ERRNO_RCPT4XX
+from pyexim.retry.errors import ERRNO_RCPT4XX, ERRNO_SMTPCLOSED
 from pyexim.smtp.client import CLOSED, IDLE, SEND_BODY, Answer, Awaited, Awaiting, Envelope, SmtpClient, Transaction
 from pyexim.transports import smtp_errors as errors
 from pyexim.transports.smtp_errors import Failure
@@ -156,7 +156,7 @@ class Session:
 
     def leave(self, failure: Failure | None) -> None:
         """End the session after a failure: with QUIT only where the server still talks sense."""
-        if failure is not None and failure.errno in (errors.ERRNO_SMTPFORMAT, errors.ERRNO_SMTPCLOSED, ETIMEDOUT):
+        if failure is not None and failure.errno in (errors.ERRNO_SMTPFORMAT, ERRNO_SMTPCLOSED, ETIMEDOUT):
             self.drop()
         else:
             self.quit()
