@@ -242,7 +242,7 @@ def test_giving_up_bounces_without_failure_lines(world: World, routing: Routing,
     run = DeliverRun(world.config, world.services, world.spool, give_up=True, facts={"caller_login": "root"})
     assert process.deliver(message_id, run).status == "completed"
     assert world.log.lines == ["cancelled by root", "Completed"]
-    assert b"cancelled by administrator\n" in world.submitted[0][1]
+    assert b"\n  defer@lab.example\n" in world.submitted[0][1]
     assert not routing.routed
 
 

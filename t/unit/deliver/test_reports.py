@@ -39,7 +39,8 @@ def parts(data: bytes) -> tuple[str, list[str]]:
 
 def failures() -> list[bounce.Failure]:
     pipe = make_address("|/bin/false", ALIAS, TPIPE, parent=make_address("pipefail@lab.example"), kind="pipe",
-                        message="Child process of tpipe transport returned 1 from command: /bin/false")
+                        message="Child process of tpipe transport returned 1 from command: /bin/false",
+                        user_message="local delivery failed")
     remote = make_address("tempf@r.example", ALIAS, SMTP, message=REJECTED, errno=-44)
     return [(make_address("fail@lab.example", ALIAS, message="go away"), None), (pipe, Result(pipe, "fail")),
             (remote, Result(remote, "fail", host_name="127.0.0.1", host_address="127.0.0.1"))]
