@@ -28,7 +28,8 @@ class Trace:
 
     def start(self, run: AclRun, acl: CompiledAcl) -> None:
         """Tell that an ACL begins."""
-        self.write(run.depth, f'using ACL "{acl.name}"' if acl.name != "inline" else "using inline ACL")
+        if acl.name != "inline":
+            self.write(run.depth, f"using {_named(acl)}")
 
     def steps(self, run: AclRun, statement: CompiledStatement) -> Iterator[Step]:
         """Tell of a statement, and of each condition before it is tested."""
@@ -56,9 +57,13 @@ class Trace:
 
     def tested(self, run: AclRun, verb: str, code: int, acl: CompiledAcl) -> None:
         """Tell the outcome of a statement's conditions."""
-        self.write(run.depth, f'{verb}: condition test {_TEST.get(code, "failed")} in ACL "{acl.name}"')
+        self.write(run.depth, f'{verb}: condition test {_TEST.get(code, "failed")} in {_named(acl)}')
 
     def end(self, run: AclRun, acl: CompiledAcl, code: int | None) -> None:
         """Tell the outcome of an ACL; None: its end was reached."""
-        word = "implicit DENY" if code is None else _END.get(code, "DENY")
-        self.write(run.depth, f'end of ACL "{acl.name}": {word}')
+        word = "implicit DENY" if code is None else _END.get(code, "not OK" if run.verb == "require" else "DENY")
+        self.write(run.depth, f"end of {_named(acl)}: {word}")
+
+
+def _named(acl: CompiledAcl) -> str:
+    return f'ACL "{acl.name}"' if acl.name != "inline" else "inline ACL"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
+from pyexim.base.errors import SpoolError
 from pyexim.base.taint import taint
-from pyexim.cli.submission import apply_om, sender_of
+from pyexim.cli.submission import apply_om, sender_of, submission_of
 from pyexim.expand.scope import Scope
 from pyexim.model.connection import Connection
 from pyexim.model.message import Message
 from pyexim.startup.options import UsageError
+from pyexim.startup.preload import before_changing_user
 from pyexim.startup.process import Process
-from pyexim.startup.work import become_exim
+from pyexim.startup.work import become_exim, make_receive_run
 
 
 def scope_for(process: Process) -> Scope:
@@ -85,18 +88,56 @@ def test_expansion(process: Process) -> int:
 
     command, me = process.command, process.identity
     scope = scope_for(process)
-    scope.message = None
+    if scope.conn is not None and scope.conn.sender_ident is None:
+        scope.conn.sender_ident = me.login
+        if scope.conn.sender_host_address is None and scope.conn.authenticated_id is None:
+            scope.conn.authenticated_id = me.login
+    if scope.message is not None:
+        scope.message.received_time = process.services.clock.time()
     if command.set_message is not None:
-        from pyexim.spool.api import read
-
-        scope.message = read(process.spool, command.set_message)
-        scope.conn = scope.message.conn
+        message = _message_on_spool(process, command.set_message)
+        if message is not None:
+            scope.message, scope.conn = message, message.conn
+            scope.facts["enable_dollar_recipients"] = True
+        elif scope.message is not None:
+            scope.message.message_id = command.set_message
     if command.bem_file is not None:
-        from pyexim.receive.testing import message_of_file
-
-        scope.message = message_of_file(command.bem_file, scope, extract_recipients=command.extract_recipients)
+        before_changing_user()
     drop_to_caller(me.uid, me.gid)
+    if command.bem_file is not None:
+        scope = _scope_of_file(process, command.bem_file)
     return run_be(command.arguments, lines(), scope, write)
+
+
+def _message_on_spool(process: Process, message_id: str) -> Message | None:
+    """Return the message that -Mset names, with its body; None, with a word on standard error, where there is none."""
+    from pyexim.spool.api import read
+
+    try:
+        return read(process.spool, message_id)
+    except (OSError, SpoolError):
+        sys.stderr.write(f"{process.log.time_stamp()} Spool file {message_id}-D not found\n")
+        write(f"Failed to load message datafile {message_id}\nFailed to load message {message_id}\n")
+        return None
+
+
+def _scope_of_file(process: Process, path: str) -> Scope:
+    """Return the scope of the message in a file, for -bem."""
+    from pyexim.receive.testing import message_of_file
+
+    command = process.command
+    conn = Connection(kind="local", submitter_trusted=process.identity.trusted)
+    conn.sender_ident = process.identity.login
+    apply_om(conn, command.oma, process)
+    run = make_receive_run(process, lambda message_id, queue: None)
+    try:
+        message, scope = message_of_file(path, replace(submission_of(process, sender_of(process)), recipients=[]),
+                                         conn, run)
+    except OSError as e:
+        raise UsageError(f"exim: failed to open {path}: {e.strerror}") from None
+    scope.message = message
+    scope.facts["enable_dollar_recipients"] = True
+    return scope
 
 
 MODES: Final[dict[str, Callable[[Process], int]]] = {

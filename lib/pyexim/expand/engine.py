@@ -44,14 +44,14 @@ def expand(source: str, scope: Scope) -> str:
     part = _cache.get(source)
     if part is None:
         part = compiled(source)
-    if part.__class__ is str:
+    if part.__class__ is str and scope.services.debug is None:
         return part
     if scope.services.debug is not None:
         from pyexim.expand.trace import expand_traced, wanted  # only under -d
 
         if wanted(scope):
             return expand_traced(source, scope)
-    return part(scope)  # type: ignore[operator]
+    return part if part.__class__ is str else part(scope)  # type: ignore[operator]
 
 
 def refuse_tainted(source: str, scope: Scope) -> NoReturn:

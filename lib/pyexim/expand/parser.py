@@ -154,9 +154,8 @@ class Parser:
             if c == "$":
                 if trace is not None:
                     trace.begin("item", at)
-                parts.append(self._dollar())
-                if trace is not None:
-                    trace.end_item(self.pos)
+                part = self._dollar()
+                parts.append(part if trace is None else trace.end_item(part, self.pos))
             elif c == "\\":
                 parts.append(self._backslash())
                 if trace is not None:

@@ -6,6 +6,7 @@ in the order in which the pieces stand in the source, those that were skipped am
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pyexim.expand.base import Evaluate
 
 _KEY: Final = "expand_trace"
+_NAME: Final = re.compile(r"\$\{\s*[a-z][a-z0-9_]*(?:(:)|[ \t\r\n]*\{|[ \t]+[a-z!])", re.ASCII)
+"""The beginning of an operator (with the colon) or of an item; no variable."""
 
 
 class Node:
@@ -47,11 +50,21 @@ class Tracer:
         if self.stack and start < end:
             self.stack[-1].children.append((kind, start, end))
 
-    def end_item(self, end: int) -> None:
-        """An item ends."""
+    def end_item(self, part: Part, end: int) -> Part:
+        """An item ends; return what evaluates it, and notes the result of an operator or a long item."""
         node = self.stack.pop()
         node.end = end
         self.stack[-1].children.append(node)
+        if isinstance(part, str) or not self.source.startswith("${", node.start):
+            return part
+
+        def noted(scope: Scope) -> str:
+            result = part(scope)
+            if (kept := scope.facts.get(_KEY)) is not None:
+                kept[id(node)] = result
+            return result
+
+        return noted
 
     def end_string(self, part: Part, end: int) -> Part:
         """A string ends; return what evaluates it and notes that."""
@@ -132,6 +145,7 @@ def _show(source: str, node: Node, results: dict[int, Any], level: int, out: lis
         else:
             _show_item(source, child, results, level, out)
             position = child.end
+            _item_result(source, node, child, results, indent, out)
         if isinstance(value, ExpansionError) and not isinstance(child, tuple) and child is node.children[-1]:
             break
         if position < len(source):
@@ -154,6 +168,17 @@ def _show(source: str, node: Node, results: dict[int, Any], level: int, out: lis
         out.append(f"{indent}╰──(tainted)")
     else:
         out.append(f"{indent}╰─────result: {value}")
+
+
+def _item_result(source: str, node: Node, item: Node, results: dict[int, Any], indent: str, out: list[str]) -> None:
+    """Write what an operator yielded, or an item that is not all of its string."""
+    found = _NAME.match(source, item.start)
+    if found is None or id(item) not in results:
+        return
+    if found[1]:
+        out.append(f"{indent}├─────op-res: {results[id(item)]}")
+    elif item.start > node.start or item.end < node.end:
+        out.append(f"{indent}├───item-res: {results[id(item)]}")
 
 
 def _literals(source: str, node: Node) -> str:

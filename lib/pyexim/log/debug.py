@@ -27,6 +27,7 @@ _NOT_BY_DEFAULT: Final = frozenset({"expand", "filter", "interface", "load", "lo
 HOST_CHECKING: Final = frozenset({"acl", "lists", "dnsbl", "verify", "host_lookup", "routing"})
 """What -bh shows by itself; "routing" is the part of "route" that tells which router takes an address."""
 _ASCII: Final = str.maketrans({"╭": "/", "├": "|", "╰": "\\", "─": "-"})
+_LAST_LINE: Final = re.compile("╰─*")
 _ITEM: Final = re.compile(r"([+-])([A-Za-z0-9_]*)", re.ASCII)
 
 
@@ -77,7 +78,7 @@ class Debug:
     def write(self, text: str) -> None:
         """Write text as it is; each line gets what -d+timestamp, -d+pid and -bh put before it."""
         if "noutf8" in self.chosen:
-            text = text.translate(_ASCII)
+            text = _LAST_LINE.sub(lambda m: "\\" + "_" * (len(m[0]) - 1), text).translate(_ASCII)
         head = self.prefix
         if "pid" in self.chosen:
             head = f"{os.getpid():5d} {head}"

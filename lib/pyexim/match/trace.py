@@ -49,19 +49,20 @@ def _steps(who: str, subject: Any, text: str, named: str, context: Context, comp
             flags += item + _SEPARATOR
             continue
         negated, rest = negation(item)
-        found = _item(who, subject, rest, flags, context, compiler)
+        found, cached = _item(who, subject, rest, flags, context, compiler)
         if found is None:
             debug("lists", f"{who} in {named}? list match deferred for {who}")
             return None
         if found:
-            debug("lists", f'{who} in {named}? {"no" if negated else "yes"} (matched "{item}")')
+            debug("lists", f'{who} in {named}? {"no" if negated else "yes"} (matched "{item}"{cached})')
             return not negated
     debug("lists", f'{who} in {named}? {"yes" if negated else "no"} (end of list)')
     return negated
 
 
-def _item(who: str, subject: Any, item: str, flags: str, context: Context, compiler: Compiler) -> bool | None:
-    """Try one item."""
+def _item(who: str, subject: Any, item: str, flags: str, context: Context,
+          compiler: Compiler) -> tuple[bool | None, str]:
+    """Try one item; (the answer, what is to be said of where it comes from)."""
     scope = context.scope
     if item[:1] == "+" and context.kind != "string":
         lists = scope.config.named_lists.get(context.kind, {})
@@ -71,8 +72,23 @@ def _item(who: str, subject: Any, item: str, flags: str, context: Context, compi
             if not is_literal(named.text):
                 text = expanded_list(named.text, scope)
             if isinstance(text, Match):
-                return None if text.deferred else False
+                return (None if text.deferred else False), ""
             below = Context(scope, context.kind, context.caseful, context.option, context.depth + 1)
-            return _steps(who, subject, text, f'"{text}"', below, compiler)
+            if context.kind != "host":
+                return _steps(who, subject, text, f'"{text}"', below, compiler), ""
+            known, key = _known(scope), (item, subject.cache_key)
+            if key in known:
+                return known[key], " - cached"
+            known[key] = _steps(who, subject, text, f'"{text}"', below, compiler)
+            return known[key], ""
     outcome = compiler(context, f"<{_SEPARATOR} {flags}{item}{_SEPARATOR}").match(subject, scope)
-    return None if outcome.deferred else outcome.found
+    return (None if outcome.deferred else outcome.found), ""
+
+
+def _known(scope: Scope) -> dict[Any, bool | None]:
+    """Return what named host lists have said already in this connection."""
+    kept = scope.facts.get("shown host lists")
+    if kept is None or kept[0] is not scope.conn:
+        kept = scope.facts["shown host lists"] = scope.conn, {}
+    found: dict[Any, bool | None] = kept[1]
+    return found

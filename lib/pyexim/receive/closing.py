@@ -69,13 +69,14 @@ def lost(session: Session, phase: str) -> None:
         session.core.send_raw(b"421 Lost incoming connection\r\n")
     elif session.core.state in ("sender", "ready"):
         session.incomplete("connection lost")
-        if log.selected("lost_incoming_connection"):
+        if log.wants("lost_incoming_connection"):
             log.main("unexpected disconnection while reading SMTP command from "
-                     f"{host_and_ident(conn, log, use_h=False)}{_since(session)}")
+                     f"{host_and_ident(conn, log, use_h=False)}{_since(session)}", selector="lost_incoming_connection")
         session.core.send_raw(f"421 {session.active_hostname} lost input connection\r\n".encode("latin-1"))
     else:
         if session.logged_connection:
-            log.main(f"{connection_info(conn, log, inetd=session.inetd)} lost{_since(session)}")
+            log.main(f"{connection_info(conn, log, inetd=session.inetd)} lost{_since(session)}",
+                     selector="smtp_connection")
         session.core.send_raw(f"421 {session.active_hostname} lost input connection\r\n".encode("latin-1"))
     session.drop_incoming()
 
@@ -105,7 +106,7 @@ def end(session: Session) -> None:
     if not session.quit_seen and main.acl_smtp_notquit is not None:
         conn.smtp_notquit_reason = session.notquit_reason or "local-error"
         acl.run_acl("notquit", main.acl_smtp_notquit, session.scope)
-    if session.mails == 0 and log.selected("smtp_no_mail"):
+    if session.mails == 0 and log.wants("smtp_no_mail"):
         history = _history(session).replace("  C=", " C=")
         text = f"no MAIL in SMTP connection from {host_and_ident(conn, log, use_h=False)}{_since(session)}{history}"
-        log.main(text)
+        log.main(text, selector="smtp_no_mail")

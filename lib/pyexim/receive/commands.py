@@ -39,7 +39,8 @@ def hello(session: Session, command: Command) -> None:
     conn.sender_helo_verified = None
     conn.helo_verify_failed = False
     if not session.local:
-        if main.helo_lookup_domains and match_domain(lower(name), main.helo_lookup_domains, session.scope):
+        if main.helo_lookup_domains and match_domain(lower(name), main.helo_lookup_domains, session.scope,
+                                                     name="helo_lookup_domains"):
             session.look_up_host()
         if not helo.verified(session, command.verb):
             session.core.reply(550, f"{command.verb} argument does not match calling host")
@@ -83,6 +84,7 @@ def _offers(session: Session) -> list[str]:
         out.append("LIMITS" + (f" MAILMAX={mails}" if mails > 0 else "") + (f" RCPTMAX={rcpts}" if rcpts > 0 else ""))
     if main.accept_8bitmime:
         out.append("8BITMIME")
+    session.show_lists("dsn_advertise_hosts")
     if main.dsn_advertise_hosts and session.matches(main.dsn_advertise_hosts, "dsn_advertise_hosts"):
         session.offered_dsn = True
         out.append("DSN")

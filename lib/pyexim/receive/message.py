@@ -230,6 +230,15 @@ class Incoming:
         self.abort()
         return outcome
 
+    def input_failed(self, error: OSError) -> Outcome:
+        """The input could not be read to its end: what has come is not the message."""
+        log = self.scope.services.log
+        text = f"Input read error ({os.strerror(error.errno or 0)})"
+        log.main(f"Message abandoned: {text} while receiving message from {self.message.conn.sender_ident or ''}",
+                 message_id=self.message.message_id)
+        self.abort()
+        return Outcome(421, text, problem="spool", detail=text)
+
     def _spool_failed(self, error: OSError | SpoolError) -> Outcome:
         number = error.errno
         reason = os.strerror(number) if isinstance(error, OSError) and number else str(error)
@@ -348,6 +357,10 @@ class Incoming:
         if not message.recipients:
             return self._to_nowhere(said)
         message.data_path = None
+        if message.conn.host_checking:
+            self.scope.services.log.main(arrival.line(self), message_id=message.message_id)
+            self.abort()  # -bh: nothing is for real
+            return self._answer(said)
         new = self._new
         assert new is not None
         try:

@@ -35,15 +35,16 @@ def begin(session: Session) -> bool:
         conn.smtp_active_hostname = session.active_hostname
     session.note_originator()
     session.new_message()
+    session.show_lists("hosts_connection_nolog")
     if conn.kind == "tcp" or not session.local:
         if not _check_host(session):
             return False
-    if session.log.selected("smtp_connection") and not (
+    if session.log.wants("smtp_connection") and not (
             main.hosts_connection_nolog and session.matches(main.hosts_connection_nolog, "hosts_connection_nolog")):
         session.logged_connection = True
         count = f" (TCP/IP connection count = {conn.smtp_count_at_connection_start})" if (
             conn.kind == "tcp" and not session.inetd) else ""
-        session.log.main(connection_info(conn, session.log, inetd=session.inetd) + count)
+        session.log.main(connection_info(conn, session.log, inetd=session.inetd) + count, selector="smtp_connection")
     session.helo_required = not session.local and main.hosts_require_helo is not None and session.matches(
         main.hosts_require_helo, "hosts_require_helo")
     if session.local:
@@ -71,6 +72,9 @@ def _active_hostname(session: Session) -> str:
 def _check_host(session: Session) -> bool:
     """Look up the host where that is wanted, refuse it where the configuration does."""
     conn, main = session.conn, session.main
+    session.show_lists("host_lookup", "host_reject_connection", "sender_unqualified_hosts",
+                       "recipient_unqualified_hosts", "helo_verify_hosts", "helo_try_verify_hosts",
+                       "helo_accept_junk_hosts")
     if main.host_lookup and session.matches(main.host_lookup, "host_lookup"):
         session.look_up_host()
     if main.rfc1413_query_timeout > 0 and conn.kind == "tcp" and main.rfc1413_hosts and session.matches(
@@ -143,6 +147,7 @@ def _greet(session: Session) -> bool:
             session.core.send(Reply(554, "SMTP synchronization error", True))
             return False
         session.enforce_sync()
+    session.show_lists("pipelining_connect_advertise_hosts")
     session.core.multiline = session.controls.multiline
     session.core.send(Reply(code, text))
     return True

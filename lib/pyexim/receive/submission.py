@@ -49,7 +49,7 @@ class Task:
 
 def take(fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> int:
     """Take one message; the exit code."""
-    task = _task(submission, conn, run)
+    task = make_task(submission, conn, run)
     channel = Channel(fd, -1)
     channel.set_timeout(run.config.main.receive_timeout)
     if not submission.extract_recipients and not _recipients_of_arguments(task):
@@ -58,7 +58,7 @@ def take(fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> 
         acl.run_acl("not_smtp_start", run.config.main.acl_not_smtp_start, task.scope)
     incoming = Extracting(task)
     try:
-        incoming.open(lf_is_space=False, strip_from=_from_line(task))
+        incoming.open(lf_is_space=False, strip_from=uucp_matcher(task))
         _read(channel, incoming, submission)
     except OSError as e:
         outcome = incoming.spool_failed(e)
@@ -68,7 +68,10 @@ def take(fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> 
         run.services.log.main("timed out while reading - message abandoned")
         sys.stderr.write("exim: timed out while reading - message abandoned\n")
         return 1
-    _take_from_line(task, incoming)
+    if channel.error is not None:
+        outcome = incoming.input_failed(channel.error)
+        return _failed(task, channel, incoming, outcome.problem, outcome)
+    uucp_sender(task, incoming)
     outcome = incoming.complete()
     if not outcome.accepted:
         return _failed(task, channel, incoming, outcome.problem, outcome)
@@ -76,7 +79,8 @@ def take(fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> 
     return 0
 
 
-def _task(submission: Submission, conn: Connection, run: ReceiveRun) -> Task:
+def make_task(submission: Submission, conn: Connection, run: ReceiveRun) -> Task:
+    """Return what there is before the first octet: scope, message with its sender, origin."""
     services, main = run.services, run.config.main
     conn.received_protocol = conn.received_protocol or "local"
     scope = Scope(run.config, services, conn=conn)
@@ -163,7 +167,8 @@ def _read(channel: Channel, incoming: Incoming, submission: Submission) -> None:
             return
 
 
-def _from_line(task: Task) -> FROM_LINE | None:
+def uucp_matcher(task: Task) -> FROM_LINE | None:
+    """Return what recognizes a "From " line; None where none is to be."""
     pattern = task.run.config.main.uucp_from_pattern
     if not pattern:
         return None
@@ -179,7 +184,7 @@ def _from_line(task: Task) -> FROM_LINE | None:
     return matches
 
 
-def _take_from_line(task: Task, incoming: Incoming) -> None:
+def uucp_sender(task: Task, incoming: Incoming) -> None:
     """Use the sender of a "From " line, where the caller is trusted and has not given one with -f."""
     groups = task.scope.facts.pop("uucp", None)
     if groups is None or not task.conn.submitter_trusted or task.submission.sender is not None:

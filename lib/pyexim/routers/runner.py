@@ -90,6 +90,8 @@ def _route(address: Address, run: RouteRun, routers: Routers) -> RouteOutcome:
             if trace is not None:
                 trace.no_affix()
             continue
+        if trace is not None:
+            trace.stripped(address)
         for check in router.checks:
             if trace is not None:
                 trace.check(check, address)

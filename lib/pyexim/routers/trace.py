@@ -68,12 +68,15 @@ class RouteTrace:
             reason = f"{kind.lstrip('_')} mismatch"
         self.say(f"{self.name} router skipped: {reason}")
 
-    def calling(self, address: Address) -> None:
-        """Tell that all preconditions are met."""
+    def stripped(self, address: Address) -> None:
+        """Tell which affixes the local part had."""
         if address.prefix:
             self.say(f"stripped prefix {address.prefix}")
         if address.suffix:
             self.say(f"stripped suffix {address.suffix}")
+
+    def calling(self, address: Address) -> None:
+        """Tell that all preconditions are met."""
         self.main(f"calling {self.name} router")
         self.say(f"{self.name} router called for {address.address}\n  domain = {address.domain}")
 

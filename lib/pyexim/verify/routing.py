@@ -46,6 +46,8 @@ def verify(text: str, role: str, scope: Scope, options: VerifyOptions) -> Verifi
         return _route(make_address(text), role, scope, options)
     finally:
         (scope.vars, scope.address, scope.verify_mode, scope.router_name, scope.transport_name, scope.host) = saved
+        if scope.services.debug is not None:
+            scope.services.debug("verify", "----------- end verify ------------")
 
 
 def _route(address: Address, role: str, scope: Scope, options: VerifyOptions) -> Verified:

@@ -1,0 +1,69 @@
+"""A message for -bem: read from a file as a local submission is, with all header fix-ups, but kept nowhere.
+
+Spec: option -bem of the chapter "The Exim command line".
+"""
+
+from __future__ import annotations
+
+from pyexim.expand.scope import Scope
+from pyexim.mailfmt import dates
+from pyexim.model.connection import Connection
+from pyexim.model.message import Header, Message
+from pyexim.receive import fixups
+from pyexim.receive.api import ReceiveRun, Submission
+from pyexim.receive.collect import Collector
+from pyexim.receive.received import received_text
+from pyexim.receive.submission import Extracting, make_task, uucp_matcher, uucp_sender
+from pyexim.smtp.data import FileData
+
+
+class _Unstored(Extracting):
+    """A message without files: the body stays in the file that was read."""
+
+    __slots__ = ()
+
+    def collect(self, data: bytes) -> None:
+        """Take the message in and do what happens to its header."""
+        message, main = self.message, self.scope.config.main
+        message.received_time = self.started = self.scope.services.clock.time()
+        message.message_id = self.run.ids.next(self.started)
+        self.collector = Collector(
+            lambda piece: None, header_maxsize=main.header_maxsize, header_line_maxsize=main.header_line_maxsize,
+            size_limit=0, lf_is_space=False, strip_from=uucp_matcher(self.task))
+        reader = FileData(self.task.submission.dot_ends, stuffed=False, crlf_aware=False)
+        self.feed(reader.feed(data, final=True))
+        self.collector.finish()
+        uucp_sender(self.task, self)
+        self.read_header()
+        message.message_size = self.collector.header_size + 1 + self.collector.body_size
+        fixups.remove_delivery_lines(self.fields, self.scope)
+        fixups.fix(self.fields, message, self.scope, self.controls, self.origin)
+        received = received_text(self.scope, message)
+        # The line stands for the one that a stored message would have, and is not shown.
+        self.fields.headers.insert(0, Header(f"Received: {received};\n\t{dates.rfc5322(self.started)}\n", "*"))
+        message.received_count += 1
+
+
+def message_of_file(path: str, submission: Submission, conn: Connection, run: ReceiveRun) -> tuple[Message, Scope]:
+    """Return the message in a file, and a scope of it; OSError where it cannot be read.
+
+    With -t the recipients are taken from its header.
+    """
+    with open(path.encode("latin-1"), "rb") as f:
+        data = f.read()
+    task = make_task(submission, conn, run)
+    incoming = _Unstored(task)
+    incoming.collect(data)
+    message = incoming.message
+    conn.received_protocol = None
+    message.data_path, message.data_start = path, _body_start(data)
+    return message, task.scope
+
+
+def _body_start(data: bytes) -> int:
+    """Return where the body of a message begins in its file."""
+    at = data.find(b"\n\n")
+    crlf = data.find(b"\r\n\r\n")
+    if crlf >= 0 and (at < 0 or crlf < at):
+        return crlf + 4
+    return at + 2 if at >= 0 else len(data)
