@@ -24,6 +24,7 @@ from setproctitle import setproctitle
 
 from pyexim import EXIM_VERSION, child, fdpass
 from pyexim.base.errors import ConfigError, ExpansionError
+from pyexim.config.configuration import Configuration
 from pyexim.daemon import admission, command, listeners, pidfile, pool, reception, timer
 from pyexim.daemon.lounge import Lounge, Waiting
 from pyexim.deliver.manager import run_manager
@@ -86,8 +87,10 @@ class Flags:
 class Master:
     """The loop."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, run_command: Callable[[list[str], Configuration], int]) -> None:
+        """``run_command`` does the work of a command that came by the command socket; it is called in a child."""
         self.process = process
+        self.run_command = run_command
         self.clock = process.services.clock
         self.flags = Flags()
         self.selector: selectors.BaseSelector  # made once the process is detached, which closes descriptors
@@ -551,14 +554,9 @@ class Master:
             mine = [os.path.abspath(f) for f in (process.command.config_files or "").split(":") if f]
             return files == mine and _file_times(process.config.files) == times
 
-        def run_command(argv: list[str]) -> int:
-            from pyexim.cli.main import run_in_daemon
-
-            return run_in_daemon(argv, process.config)
-
         def job() -> int:
             self._close_in_child()
-            return command.serve(sock, run_command, current)
+            return command.serve(sock, lambda argv: self.run_command(argv, process.config), current)
 
         try:
             self.commands.add(self._fork(job))
@@ -668,9 +666,9 @@ def raise_descriptor_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def run_daemon(process: Process) -> int:
+def run_daemon(process: Process, run_command: Callable[[list[str], Configuration], int]) -> int:
     """-bd and -q<time>: become the daemon; the exit code of what the caller sees."""
-    master = Master(process)
+    master = Master(process, run_command)
     try:
         master.open_listeners()
     except ConfigError as e:

@@ -43,8 +43,8 @@ def _guarded(arguments: list[str], make: Callable[[Command], Process]) -> int:
         _error(str(e))
         return EX_FAILURE
     if command.mode == "help":
-        sys.stdout.write(USAGE)
-        return EX_FAILURE if not arguments[1:] else EX_OK
+        sys.stderr.write(USAGE)
+        return EX_FAILURE
     if command.mode == "receive" and not command.arguments and not command.extract_recipients:
         sys.stderr.write(USAGE)
         return EX_FAILURE
@@ -87,11 +87,11 @@ def _daemon(process: Process) -> int:
     require_admin(process)
     if process.command.dont_deliver and process.identity.uid not in (0, process.identity.exim_uid):
         raise UsageError("exim: permission denied")
-    return run_daemon(process)
+    return run_daemon(process, run_in_daemon)
 
 
 def _submission(process: Process) -> int:
-    from pyexim.cli.submission import run_submission
+    from pyexim.startup.submission import run_submission
 
     return run_submission(process)
 

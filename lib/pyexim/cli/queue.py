@@ -48,16 +48,13 @@ def deliver_messages(process: Process) -> int:
     connector = launch_starter(process)[1]
     become_exim(process)
     process.services.start_delivery = CommandDelivery(process, connector, foreground=True)
-    code = 0
     for message_id in command.arguments:
         run = deliver_run(process, connector)
         if command.action == "M":
             run.force = run.force_frozen = True
-        attempt = deliver_with_waiting(message_id, run)
-        if attempt.status == "gone":
-            code = 1
+        deliver_with_waiting(message_id, run)
         run.services.privileged.close()
-    return code
+    return 0
 
 
 def give_up(process: Process) -> int:
@@ -65,13 +62,11 @@ def give_up(process: Process) -> int:
     connector = launch_starter(process)[1]
     become_exim(process)
     process.services.start_delivery = CommandDelivery(process, connector, foreground=True)
-    code = 0
     for message_id in process.command.arguments:
         run = deliver_run(process, connector)
         run.give_up = run.force = run.force_frozen = True
-        if deliver_with_waiting(message_id, run).status in ("gone", "locked"):
-            code = 1
-    return code
+        deliver_with_waiting(message_id, run)
+    return 0
 
 
 def act_on_messages(process: Process) -> int:

@@ -9,13 +9,13 @@ from typing import Final
 
 from pyexim.base.errors import SpoolError
 from pyexim.base.taint import taint
-from pyexim.cli.submission import apply_om, sender_of, submission_of
 from pyexim.expand.scope import Scope
 from pyexim.model.connection import Connection
 from pyexim.model.message import Message
 from pyexim.startup.options import UsageError
 from pyexim.startup.preload import before_changing_user
 from pyexim.startup.process import Process
+from pyexim.startup.submission import apply_om, sender_of, submission_of
 from pyexim.startup.work import become_exim, make_receive_run
 
 

@@ -78,7 +78,7 @@ def submitter(process: Process) -> Callable[[list[str], bytes], int]:
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
 
         def job() -> int:
-            from pyexim.cli.submission import submit_own  # only a process that bounces needs it
+            from pyexim.startup.submission import submit_own  # only a process that bounces needs it
 
             os.close(write_end)
             return submit_own(process, arguments, read_end)
