@@ -174,11 +174,7 @@ def _first_words(sender: str, to: str, extra: str | None) -> str:
 def _list(failures: list[Failure]) -> str:
     out = ""
     for address, result in failures:
-        why = report.reason(address, result)
-        inside = address.kind != "address" or (address.transport is not None and address.transport.driver.is_local)
-        if not why and inside and not report.hidden(address):
-            why = "    local delivery failed\n"
-        out += report.printed(address) + "\n" + why
+        out += report.printed(address) + "\n" + report.reason(address, result)
     return out
 
 

@@ -25,7 +25,8 @@ _PLAIN: Final = (
 
 _RESULT: Final = (
     "status", "text", "errno", "more_errno", "freeze", "host_name", "host_address", "host_port", "confirmation",
-    "tls", "output", "return_output", "log_output", "file_name", "seconds", "size", "log_extra", "journal_error")
+    "tls", "output", "return_output", "log_output", "file_name", "seconds", "size", "log_extra", "journal_error",
+    "panic")
 
 
 def pack(value: Any) -> Any:

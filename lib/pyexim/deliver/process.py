@@ -392,6 +392,8 @@ class _Delivery:
             address = result.address
             address.errno, address.more_errno = result.errno, result.more_errno
             address.message = result.text or None
+            if batch[0].transport.driver_name == "pipe" and not result.text.startswith("message is too big"):
+                address.user_message = "local delivery failed"
             if result.status == OK:
                 address.message = address.message or "return message generated"
                 self.record.fail(address, result, return_path=path)
@@ -402,7 +404,7 @@ class _Delivery:
                 self.record.fail(address, result, return_path=path)
             elif result.status != OK:
                 not_tried = result.errno in (plan.ERRNO_LRETRY, plan.ERRNO_TRETRY)
-                if batch[0].transport.driver.is_local and not result.retries and not not_tried:
+                if batch[0].transport.driver.is_local and not result.retries and not not_tried and not result.panic:
                     address.retries.append(_local_retry(address, result))
                 self.record.defer(address, result)
 

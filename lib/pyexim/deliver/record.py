@@ -191,7 +191,9 @@ class Record:
         line = loglines.deferred(address, result, self.selected)
         if self.first_attempt or not waiting:
             self.note(line.removeprefix("== "))
-        if not waiting or self.selected("retry_defer"):
+        if result is not None and result.panic:
+            self.log.panic(line, message_id=self.message.message_id)
+        elif not waiting or self.selected("retry_defer"):
             self.main(line)
 
     def timed_out(self, address: Address, result: Result | None) -> None:
@@ -224,5 +226,7 @@ def report_text(address: Address) -> str:
     if address.user_message:
         return address.user_message
     if address.transport is not None and (address.transport.driver.is_local or address.errno > 0):
+        return ""
+    if address.message is not None and address.message.startswith("failed to expand"):
         return ""
     return address.message or ""

@@ -177,11 +177,10 @@ def mark_all_delivered(locked: spool.LockedMessage, run: ActionRun) -> bool:
     """-Mmad."""
     message = locked.message
     for recipient in message.recipients:
-        if recipient.address not in message.nonrecipients:
-            message.nonrecipients.add(recipient.address)
-            _note(locked, run, f"address <{recipient.address}> marked delivered by {run.login}")
+        message.nonrecipients.add(recipient.address)
+        _note(locked, run, f"address <{recipient.address}> marked delivered by {run.login}")
     _rewritten(locked)
-    run.say(f"Message {message.message_id} has been modified\n")
+    run.say(f"Message {message.message_id} has been modified\n\n")
     return True
 
 
@@ -350,8 +349,7 @@ def show_message(message_id: str, run: ActionRun) -> int:
     try:
         message = spool.read(run.spool, message_id)
     except SpoolError as e:
-        text = "No such file or directory" if e.errno == 2 else e.text
-        run.say(f"Failed to open input file for {message_id}-H: {text}\n")
+        _unusable(message_id, run, e, removing=False)
         return 1
     run.say("".join(h.text for h in message.headers if h.type != "*") + "\n")
     if message.data_path is not None:
