@@ -4,9 +4,10 @@
 PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
+JOBS ?= 2
 STAMP = $(VENV)/.installed
 
-.PHONY: all run stop test check format unit interop root cover clean settings install docs help compare
+.PHONY: all run stop test check unit interop root clean settings install install-links help compare
 
 all: $(STAMP)
 
@@ -14,17 +15,19 @@ help:
 	@echo "make run       set up, start a private server, send it a message, show the delivery"
 	@echo "make stop      stop that server"
 	@echo "make test      all tests"
-	@echo "make check     format, lint, types, unit tests: less than a minute"
+	@echo "make check     lint, types, unit tests: less than a minute"
 	@echo "make compare   the comparisons with a real Exim only"
 	@echo "make install   install (see README.md); make settings NAME=value ... first"
 
 $(STAMP): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit("pyexim needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
 	@echo "== making the environment in $(VENV) (once; a minute or so)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "== installing the libraries"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,dev,lmdb]"
-	@touch $@
+	@($(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable ".[test,dev,lmdb]" 2>&1 \
+	    && touch $@) | tee $(VENV)/install.log | \
+	    sed -u -n -e 's/^Collecting \([^ ]*\).*/   \1/p' -e 's/^Installing collected packages.*/   (installing)/p' -e '/^ERROR/p'
+	@test -f $@ || { tail -5 $(VENV)/install.log; echo "make: the libraries could not be installed; see $(VENV)/install.log"; exit 1; }
 
 run: $(STAMP)
 	@$(BIN)/python etc/trial.py start
@@ -33,7 +36,7 @@ stop: $(STAMP)
 	@$(BIN)/python etc/trial.py stop
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest t
+	@$(BIN)/python -m pytest t -n $(JOBS)
 
 check: $(STAMP)
 	@echo "== ruff"; $(BIN)/ruff check --quiet
@@ -58,6 +61,10 @@ settings:
 
 install: $(STAMP)
 	@$(PYTHON) etc/install.py --destdir "$(DESTDIR)"
+
+# The same, and sendmail, mailq, newaliases, runq, rsmtp, rmail become pyexim.
+install-links: $(STAMP)
+	@$(PYTHON) etc/install.py --destdir "$(DESTDIR)" --links
 
 clean:
 	rm -rf $(VENV) build dist run *.egg-info lib/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

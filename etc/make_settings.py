@@ -10,12 +10,17 @@ sys.path.insert(0, str(ROOT / "lib"))
 
 from pyexim import settings  # noqa: E402 - the tree's own, whatever is installed
 
+OF_MAKE = ("PYTHON", "DESTDIR")
+"""Variables of the Makefile itself, which come along."""
+
 
 def main(arguments: list[str]) -> None:
     """Check the names and kinds, and write the module."""
     lines = ['"""Build-time settings of this installation; written by "make settings"."""', ""]
     for argument in arguments:
         name, equals, value = argument.partition("=")
+        if name in OF_MAKE:
+            continue
         if not equals or name not in settings.NAMES:
             sys.exit(f"make settings: {name} is no setting; there are: {' '.join(settings.NAMES)}")
         old = getattr(settings, name)

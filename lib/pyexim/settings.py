@@ -42,5 +42,6 @@ NAMES: Final = tuple(n for n in dict(globals()) if n.isupper() and n != "NAMES")
 if importlib.util.find_spec("pyexim.settings_local") is not None:
     from pyexim.settings_local import *  # type: ignore[import-not-found] # noqa: F403
 
-PROGRAM: Final = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../bin/pyexim"))
-"""The program in a source tree; an installed one is BIN_DIRECTORY/pyexim."""
+_IN_TREE: Final = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../bin/pyexim"))
+PROGRAM: Final = _IN_TREE if os.path.exists(_IN_TREE) else f"{BIN_DIRECTORY}/pyexim"
+"""The program: that of the source tree we are in, or the installed one."""

@@ -162,3 +162,9 @@ def test_bs_from_a_terminal_or_pipe() -> None:
         assert done.stdout.startswith("220 test.example ESMTP Exim 4.99")
         assert "221 test.example closing connection" in done.stdout
         assert "piped" in live.mail("alice")
+
+
+def test_overrides_of_options_on_the_command_line() -> None:
+    with Live() as live:
+        shown = live.run("-or", "17s", "-os", "2m", "-bP", "receive_timeout", "smtp_receive_timeout").stdout
+        assert shown == "receive_timeout = 17s\nsmtp_receive_timeout = 2m\n"

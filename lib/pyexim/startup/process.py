@@ -97,6 +97,7 @@ def configure(command: Command, me: Identity, config: Configuration) -> Process:
                         caller_uid=me.uid, caller_gid=me.gid, config_dir=os.path.dirname(config.file),
                         initial_cwd=_cwd())
     complete_main(config, services)
+    apply_overrides(command, config)
     services.primary_hostname = main.primary_hostname or ""
     scope = Scope(config, services)
     settle_rights(me, _list(main.trusted_users, scope), _list(main.trusted_groups, scope),
@@ -114,6 +115,18 @@ def configure(command: Command, me: Identity, config: Configuration) -> Process:
         queue_name=(command.queue_run.queue_name or "") if command.queue_run else "")
     return Process(command, me, config, services, log, spool,
                    config_changed=bool(command.config_files or command.macros))
+
+
+def apply_overrides(command: Command, config: Configuration) -> None:
+    """Put what -or, -os and -oB say in place of the options that they override."""
+    if command.receive_timeout is not None:
+        config.main.receive_timeout = command.receive_timeout
+    if command.smtp_receive_timeout is not None:
+        config.main.smtp_receive_timeout = command.smtp_receive_timeout
+    if command.connection_max is not None:
+        for instance in config.transports.values():
+            if hasattr(instance.options, "connection_max_messages"):
+                instance.options.connection_max_messages = command.connection_max
 
 
 def debug_of(command: Command) -> Debug | None:
