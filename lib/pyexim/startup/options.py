@@ -98,7 +98,6 @@ class Command:
     connection_max: int | None = None
     alias_file: str | None = None
     pid_file: str | None = None
-    remove_pid_file: bool = False
     receive_timeout: int | None = None
     smtp_receive_timeout: int | None = None
     interfaces: list[str] = field(default_factory=list)
@@ -270,7 +269,7 @@ class Parser:
             else:
                 c.smtp_receive_timeout = seconds
         elif word == "-oPX":
-            c.remove_pid_file = True
+            raise NotThere(word)  # the daemon removes its pid file itself
         elif word == "-oA":
             c.alias_file = self._next(word, "string")
         elif word == "-oP":
@@ -510,7 +509,7 @@ class Parser:
         if c.extract_recipients and c.mode in ("smtp", "batch", "daemon", "list", "count", "queue", "bt", "bv", "bh"):
             raise UsageError("exim: incompatible command-line options or arguments")
         if not c.mode:
-            if c.extract_recipients or c.arguments or c.remove_pid_file:
+            if c.extract_recipients or c.arguments:
                 c.mode = "receive"
             elif not self.any or not c.arguments:
                 c.mode = "help" if not self.any else "receive"
