@@ -304,6 +304,8 @@ def parse_address(text: str, *, allow_empty: bool = False, allow_domain_literals
 
 _mark = re.compile(r'[",:;<(\[]|\\(?:.|\Z)', re.DOTALL).search
 _angle_mark = re.compile(r'[">(]|\\(?:.|\Z)', re.DOTALL).search
+_LITERAL_LIMIT = 256
+"""Octets within which a domain literal must end."""
 _quote_end = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL).match
 
 
@@ -336,9 +338,9 @@ def _scan(text: str, at: int) -> tuple[int, str]:
         if c == "<":
             at = _angle_end(text, m.end())
         elif c == "[":
-            close = text.find("]", m.end())
-            # A bracket that is never closed quotes nothing.
-            at = close + 1 if close >= 0 and "," not in text[m.end():min(close, m.end() + 80)] else m.end()
+            # A bracket that is not closed soon quotes nothing.
+            close = text.find("]", m.end(), m.end() + _LITERAL_LIMIT)
+            at = close + 1 if close >= 0 and "," not in text[m.end():close] else m.end()
         else:
             at = _past(text, m.start(), c, m.end())
     return len(text), ""

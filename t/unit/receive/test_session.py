@@ -44,8 +44,15 @@ class Log:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def main(self, text: str, *, message_id: str | None = None, raw: bool = False) -> None:
-        self.lines.append(text)
+    def main(self, text: str, *, message_id: str | None = None, selector: str = "") -> None:
+        if not selector or self.selected(selector):
+            self.lines.append(text)
+
+    def crash(self, text: str) -> None:
+        self.lines.append("PANIC " + text)
+
+    def wants(self, selector: str) -> bool:
+        return self.selected(selector)
 
     def reject(self, text: str, *, message_id: str | None = None, headers: str = "", also_main: bool = True) -> None:
         self.lines.append(text)
