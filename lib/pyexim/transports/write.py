@@ -299,12 +299,11 @@ def escape_lines(data: bytes, check: bytes, escape: bytes) -> bytes:
     """Return whole text with ``check`` at the start of each line replaced by ``escape``."""
     if check not in data:
         return data
-    start = b""
+    if b"\n" in check:
+        return re.sub(rb"^" + re.escape(check), escape.replace(b"\\", rb"\\"), data, flags=re.MULTILINE)
     if data.startswith(check):
-        start, data = escape, data[len(check):]
-    if check.endswith(b"\n") and len(check) > 1:
-        return start + re.sub(rb"(?<=\n)" + re.escape(check), escape.replace(b"\\", rb"\\"), data)
-    return start + data.replace(b"\n" + check, b"\n" + escape)
+        return escape + data[len(check):].replace(b"\n" + check, b"\n" + escape)
+    return data.replace(b"\n" + check, b"\n" + escape)
 
 
 def stream_lines(chunks: Iterator[bytes], check: bytes | None, escape: bytes | None, crlf: bool) -> Iterator[bytes]:
