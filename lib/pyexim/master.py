@@ -133,18 +133,29 @@ class Master:
 
     def _bind(self, endpoint: listeners.Endpoint, opened: list[Listening]) -> socket.socket | None:
         """Make one listening socket; None for an IPv6 wildcard on a host without IPv6."""
-        main = self.process.config.main
-        try:
-            return listeners.listen(endpoint, main.smtp_connect_backlog, nodelay=main.tcp_nodelay)
-        except OSError as e:
-            if endpoint.family == 6 and e.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                return None
-            for item in opened:
-                if item not in self.listening:
-                    item.sock.close()
-            where = endpoint.address or ("::" if endpoint.family == 6 else "0.0.0.0")
-            raise ConfigError(f"socket bind() to port {endpoint.port} for address {where} failed: "
-                              f"{os.strerror(e.errno or 0)}: daemon abandoned") from None
+        main, clock = self.process.config.main, self.process.services.clock
+        # A daemon that is starting waits for its predecessor to let go of the port; one at work does not stand still.
+        tries = main.daemon_startup_retries if not self.listening else 0
+        while True:
+            try:
+                return listeners.listen(endpoint, main.smtp_connect_backlog, nodelay=main.tcp_nodelay)
+            except OSError as e:
+                if endpoint.family == 6 and e.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                    return None
+                where = endpoint.address or ("::" if endpoint.family == 6 else "0.0.0.0")
+                text = (f"socket bind() to port {endpoint.port} for address {where} failed: "
+                        f"{os.strerror(e.errno or 0)}")
+                if e.errno == errno.EADDRINUSE and tries > 0:
+                    pause = main.daemon_startup_sleep
+                    self.process.log.main(f"{text}: waiting {pause}s before trying again ({tries} more "
+                                          f"{'try' if tries == 1 else 'tries'})")
+                    tries -= 1
+                    clock.sleep(pause)
+                    continue
+                for item in opened:
+                    if item not in self.listening:
+                        item.sock.close()
+                raise ConfigError(f"{text}: daemon abandoned") from None
 
     def descriptors(self) -> list[int]:
         """Return the descriptors that must survive detaching from the terminal."""

@@ -36,12 +36,13 @@ def test_titles_say_what_each_process_does() -> None:
 
 
 def test_the_port_in_use_is_said_and_the_exit_code_is_1() -> None:
-    with Live() as live:
+    with Live(main="daemon_startup_retries = 1\ndaemon_startup_sleep = 1s") as live:
         live.start()
         second = live.run("-bd", "-oP", str(live.top / "other.pid"))
         assert second.returncode == 1
         assert re.search(rf"socket bind\(\) to port {live.port} for address 127\.0\.0\.1 failed: "
                          r"Address already in use: daemon abandoned", second.stderr)
+        assert "waiting 1s before trying again (1 more try)" in live.log()
         assert live.pid() == live.master.pid  # type: ignore[union-attr]
 
 

@@ -165,6 +165,10 @@ MODES: Final[dict[str, Callable[[Process], int]]] = {
     "bV": _configuration, "bP": _configuration, "info": _configuration, "log": _log_line, "bi": _rebuild_aliases}
 
 
+CHECKS: Final = frozenset({"be", "bt", "bv", "bvs", "bh", "brt", "brw"})
+"""What commandline_checks_require_admin restricts."""
+
+
 def require_admin(process: Process) -> None:
     """Refuse a caller who is no admin user."""
     if not process.identity.admin:
@@ -180,6 +184,9 @@ def run(process: Process) -> int:
         raise UsageError("exim: permission denied (-G requires a trusted user)")
     if command.debug is not None and not process.identity.admin:
         raise UsageError("exim: debugging permission denied")
+    if (command.mode in CHECKS and process.config.main.commandline_checks_require_admin
+            and not process.identity.admin):
+        raise UsageError("exim: those command-line flags are set to require admin")
     if command.set_message is not None and not process.identity.admin:
         raise UsageError("exim: permission denied")
     process.log.stderr = command.mode != "daemon"

@@ -16,7 +16,7 @@ import traceback
 
 from pyexim.base.errors import ExpansionError, SpoolError
 from pyexim.base.octets import printable
-from pyexim.deliver import bounce, local, plan, remote, warn
+from pyexim.deliver import bounce, local, plan, remote, report, warn
 from pyexim.deliver.api import Attempt, DeliverRun
 from pyexim.deliver.frozen import FrozenSettings, decide
 from pyexim.deliver.limit import entered
@@ -97,6 +97,8 @@ class _Delivery:
         addresses = plan.recipients(self.message)
         if self.cancelled:
             self._give_up(addresses)
+        elif self._is_looping():
+            self._give_up(addresses, report.MAIL_LOOP)
         else:
             self._route(addresses)
             if not self._journal_ready():
@@ -146,11 +148,18 @@ class _Delivery:
             return Attempt("kept")
         return None
 
-    def _give_up(self, addresses: list[Address]) -> None:
-        """Fail every address, by an administrator or by timeout_frozen_after."""
+    def _is_looping(self) -> bool:
+        """Tell whether the message has passed more hosts than received_headers_max."""
+        received = sum(1 for header in self.message.headers if header.type == "P")
+        return received > self.main.received_headers_max
+
+    def _give_up(self, addresses: list[Address], why: str | None = None) -> None:
+        """Fail every address, by an administrator or by timeout_frozen_after; with a reason it is logged."""
         self.record.count_children(addresses)
         for address in addresses:
-            self.record.fail(address, None, return_path=None, log=False)
+            if why is not None:
+                address.message = why
+            self.record.fail(address, None, return_path=None, log=why is not None)
 
     def _find(self, key: str) -> RetryRecord | None:
         hints = self.services.hints

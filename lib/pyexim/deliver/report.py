@@ -22,6 +22,8 @@ _CHUNK = 8192
 """The size limit of a returned body is rounded up to this."""
 
 # The flags of RFC 3461 as the spool keeps them.
+MAIL_LOOP = 'Too many "Received" headers - suspected mail loop'
+"""Why a message that came round too often is returned; only the log has it."""
 NOTIFY_NEVER = 2
 NOTIFY_SUCCESS = 4
 NOTIFY_FAILURE = 8
@@ -104,6 +106,8 @@ def reason(address: Address, result: Result | None, prefix: str = "") -> str:
 def _public(address: Address, result: Result | None) -> str:
     """Return the text that people outside may see: nothing about the inside of local deliveries."""
     text = address.message or ""
+    if text == MAIL_LOOP:
+        return ""
     if address.transport is None or not text:
         return text
     if not address.transport.driver.is_local or text.startswith(("message is too big", "delivery cancelled",

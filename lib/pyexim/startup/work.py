@@ -47,8 +47,18 @@ def launch_starter(process: Process, close: Callable[[], None] | None = None) ->
     """Fork the process that keeps the privilege; (its process id, the way to it)."""
     if process.identity.privileged and not preload.interpreter_is_public():
         preload.local_delivery()
-    rules = starter_settings(process.config, process.services, privileged=process.identity.privileged)
-    return starter.launch(rules, close=close)
+    me = process.identity
+    drop = me.privileged and process.config.main.deliver_drop_privilege
+
+    def settle() -> None:
+        """In the starter: close what is none of its business; with deliver_drop_privilege it has no power either."""
+        if close is not None:
+            close()
+        if drop:
+            privs.become(me.exim_uid, me.exim_gid)
+
+    rules = starter_settings(process.config, process.services, privileged=me.privileged and not drop)
+    return starter.launch(rules, close=settle)
 
 
 def report_crash(process: Process) -> Callable[[str], None]:
