@@ -97,7 +97,8 @@ def _converse(path: str, owner: int, argv: list[str], files: str) -> int | None:
             cwd = os.getcwd()
         except OSError:
             cwd = "/"
-        record = {"type": "command", "argv": argv, "umask": mask, "cwd": cwd, "files": files.split(":") if files else [],
+        record = {"type": "command", "argv": argv, "umask": mask, "cwd": cwd,
+                  "files": files.split(":") if files else [],
                   "env": {k: os.environ[k] for k in names if k in os.environ}}
         data = json.dumps(record).encode("ascii")
         if len(data) > 90_000:

@@ -424,7 +424,7 @@ MASKS: list[tuple[str, str]] = [
     (r"(?m)^-received_time_complete .*$", "-received_time_complete N"), (r"\b\d{10,}-(eximdsn)", r"N-\1"),
     (r"(?m)^ ?\d+[smhd] ", "AGE "), (r"SIZE=\d+", "SIZE=N"), (r"exim-\d+", "exim-N"),
     (r"eximdsn-\d+", "eximdsn-N"), (r"(?m)^\d{3}(  Content-Type: multipart/report)", r"NNN\1"),
-    (r"(<= <> .*) S=\d+", r"\1 S=N"), 
+    (r"(<= <> .*) S=\d+", r"\1 S=N"),
     (r"(?m)^-max_received_linelength (?:9[6-9]|10[0-3])$", "-max_received_linelength N"),
     (r"(?m)^(-?frozen )\d+", r"\1N"),
 ]

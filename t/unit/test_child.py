@@ -18,7 +18,10 @@ def test_an_unexpected_exception_is_reported_and_ends_the_child() -> None:
     def job() -> int:
         raise RuntimeError("broken on purpose")
 
-    pid = child.fork(job, on_error=lambda text: os.close(os.dup(write_end)) or os.write(write_end, text.encode()) and None)
+    def report(text: str) -> None:
+        os.write(write_end, text.encode())
+
+    pid = child.fork(job, on_error=report)
     os.close(write_end)
     assert child.exit_code(child.wait(pid)) == child.EX_SOFTWARE
     assert b"broken on purpose" in os.read(read_end, 65536)

@@ -20,8 +20,8 @@ class Address:
     ``local_part`` is the router's view while one runs, and stays so when it has accepted: in lower
     case unless caseful_local_part, without affixes (those are in ``prefix`` and ``suffix``); for what
     is transmitted see ``routers.affixes.transmitted_local_part``.  ``unique`` is what duplicates are
-    found by and what journal and non-recipients hold.  ``onetime_parent`` belongs to a redirect with one_time.  ``vars`` holds
-    the router's ``set`` variables (r_...).
+    found by and what journal and non-recipients hold.  ``onetime_parent`` belongs to a redirect with
+    one_time.  ``vars`` holds the router's ``set`` variables (r_...).
     """
 
     address: str
