@@ -10,17 +10,18 @@ from typing import Final
 
 from pyexim.log.log import DEFAULT_SELECTORS
 
-SELECTORS: Final = frozenset("""
-    8bitmime acl_warn_skipped address_rewrite all_parents arguments connection_id connection_reject
-    delay_delivery deliver_time delivery_size dkim dkim_verbose dmarc dmarc_verbose dnslist_defer dnssec etrn
-    host_lookup_failed ident_timeout incoming_interface incoming_port lost_incoming_connection millisec msg_id
-    msg_id_created outgoing_interface outgoing_port protocol_detail queue_run queue_time queue_time_exclusive
-    queue_time_overall pid pipelining proxy receive_time received_recipients received_sender rejected_header
-    retry_defer return_path_on_delivery sender_on_delivery sender_verify_fail size_reject skip_delivery
-    smtp_confirmation smtp_connection smtp_incomplete_transaction smtp_mailauth smtp_no_mail
-    smtp_protocol_error smtp_syntax_error spf spf_verbose subject tls_certificate_verified tls_cipher
-    tls_on_connect tls_peerdn tls_resumption tls_sni unknown_in_list
-""".split())
+SELECTORS: Final = frozenset({
+    "8bitmime", "acl_warn_skipped", "address_rewrite", "all_parents", "arguments", "connection_id",
+    "connection_reject", "delay_delivery", "deliver_time", "delivery_size", "dkim", "dkim_verbose", "dmarc",
+    "dmarc_verbose", "dnslist_defer", "dnssec", "etrn", "host_lookup_failed", "ident_timeout",
+    "incoming_interface", "incoming_port", "lost_incoming_connection", "millisec", "msg_id", "msg_id_created",
+    "outgoing_interface", "outgoing_port", "protocol_detail", "queue_run", "queue_time",
+    "queue_time_exclusive", "queue_time_overall", "pid", "pipelining", "proxy", "receive_time",
+    "received_recipients", "received_sender", "rejected_header", "retry_defer", "return_path_on_delivery",
+    "sender_on_delivery", "sender_verify_fail", "size_reject", "skip_delivery", "smtp_confirmation",
+    "smtp_connection", "smtp_incomplete_transaction", "smtp_mailauth", "smtp_no_mail", "smtp_protocol_error",
+    "smtp_syntax_error", "spf", "spf_verbose", "subject", "tls_certificate_verified", "tls_cipher",
+    "tls_on_connect", "tls_peerdn", "tls_resumption", "tls_sni", "unknown_in_list"})
 
 ALIASES: Final = {"incoming_port": "incoming_port", "return_path": "return_path_on_delivery"}
 
