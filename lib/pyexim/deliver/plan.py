@@ -113,33 +113,33 @@ def make_plan(addresses: list[Address], scope: Scope, rules: PlanRules, message:
     shows in logs and bounces.
     """
     plan = Plan()
-    seen: dict[str, Address] = {}
     generation = addresses
-    generation = _without_duplicates(addresses, plan)
+    generation = addresses
     while generation:
         families: list[list[Address]] = []
         for address in reversed(_ready(generation, scope, rules, message, plan)):
-            children = _route_one(address, scope, rules, message, plan, seen)
+            children = _route_one(address, scope, rules, message, plan)
             for copy in [c for c in children if c.settled is not None and c.kind == "address"]:
                 # What "unseen" has sent off belongs to this generation.
                 children.remove(copy)
                 if _ready([copy], scope, rules, message, plan):
-                    _route_one(copy, scope, rules, message, plan, seen)
+                    _route_one(copy, scope, rules, message, plan)
             families.append(children)
         generation = [child for some in reversed(families) for child in some]
     scope.address = None
-    for found in (plan.local, plan.remote):
-        found.reverse()
+    plan.local = _remove_duplicates(plan.local[::-1], plan)
+    plan.remote = _remove_duplicates(plan.remote[::-1], plan)
     return plan
 
 
-def _without_duplicates(addresses: list[Address], plan: Plan) -> list[Address]:
-    """Return the recipients without those that differ from an earlier one at most by the case of the domain."""
+def _remove_duplicates(routed: list[Address], plan: Plan) -> list[Address]:
+    """Return addresses in the order of their delivery, without those that are the same as an earlier one."""
     first: dict[str, Address] = {}
     out = []
-    for address in addresses:
-        local_part, at, domain = address.address.rpartition("@")
-        same = first.setdefault(local_part + at + lower(domain), address)
+    for address in routed:
+        local_part, at, domain = address.unique.rpartition("@")
+        same = first.setdefault(local_part + at + lower(domain) if address.kind == "address" else address.unique,
+                                address)
         if same is address:
             out.append(address)
         else:
@@ -162,8 +162,8 @@ def _ready(generation: list[Address], scope: Scope, rules: PlanRules, message: M
     return out
 
 
-def _route_one(address: Address, scope: Scope, rules: PlanRules, message: Message, plan: Plan,
-               seen: dict[str, Address]) -> list[Address]:
+def _route_one(address: Address, scope: Scope, rules: PlanRules, message: Message,
+               plan: Plan) -> list[Address]:
     """Route one address and note what came of it; the children."""
     scope.address = address
     run = RouteRun(scope=scope)
@@ -187,15 +187,15 @@ def _route_one(address: Address, scope: Scope, rules: PlanRules, message: Messag
         if any(c.parent is address for c in children):
             address.children += sum(1 for c in children if c.parent is address)
         _routed_again(address, rules, plan)
-        _settle(address, plan, seen, message)
+        _settle(address, plan, message)
     else:
         address.message = "Unrouteable address"
         plan.fail(address)
     return children
 
 
-def _settle(address: Address, plan: Plan, seen: dict[str, Address], message: Message) -> None:
-    """Put an address with a transport on its list, unless the same delivery is there already, or done."""
+def _settle(address: Address, plan: Plan, message: Message) -> None:
+    """Put an address with a transport on its list, unless that delivery is done."""
     if address.unique in message.nonrecipients:
         plan.finished.append(address)
         return
@@ -205,12 +205,6 @@ def _settle(address: Address, plan: Plan, seen: dict[str, Address], message: Mes
         address.errno = -1
         plan.defer(address)
         return
-    key = f"{address.unique}\0{transport.name}"
-    same = seen.get(key)
-    if same is not None:
-        plan.duplicates.append((address, same))
-        return
-    seen[key] = address
     (plan.local if transport.driver.is_local else plan.remote).append(address)
 
 
@@ -329,7 +323,7 @@ def _references(transport: Any, scope: Scope) -> tuple[bool, bool]:
     found = cache.get(transport.name)
     if found is None:
         options = transport.options
-        texts = [v for n, v in vars(options).items() if isinstance(v, str) and n != "batch_id"]
+        texts = [v for v in vars(options).values() if isinstance(v, str)]
         text = "\n".join(texts)
         found = cache[transport.name] = (_refers(text, "local_part"), _refers(text, "domain"))
     return found

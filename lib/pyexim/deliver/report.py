@@ -110,8 +110,7 @@ def _public(address: Address, result: Result | None) -> str:
         return ""
     if address.transport is None or not text:
         return text
-    if not address.transport.driver.is_local or text.startswith(("message is too big", "delivery cancelled",
-                                                                 "retry timeout")):
+    if not address.transport.driver.is_local or text.startswith("retry timeout"):
         return text
     return ""
 

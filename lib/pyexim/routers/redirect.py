@@ -195,7 +195,7 @@ class Redirect(Router):
         try:
             found = parse_redirection(text, self._rules(address, run))
         except RedirectionError as e:
-            return Deferred(f"error in redirect {kind}: {e.text}")
+            return Deferred(f"error in redirect {kind}: {e.text}", errno=-17)
         if found.skipped:
             report_syntax_errors(self, address, found.skipped, run)
         if found.verdict:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyexim.base.errors import ExpansionError
-from pyexim.base.octets import to_bytes
+from pyexim.base.octets import lower, to_bytes
 from pyexim.expand.engine import expand
 from pyexim.model.address import Address
 from pyexim.routers.base import RouteRun
@@ -41,19 +41,36 @@ def report_syntax_errors(router: Redirect, address: Address, errors: list[str], 
     submit = run.scope.services.submit
     if submit is None:
         return
-    code = submit(["-i", "-f", "<>", recipient], report(recipient, address, errors, intro))
+    head = _origin(run)
+    reference = [f"-E{message_id}"] if message_id is not None else []
+    code = submit(["-t", "-oem", "-oi", "-f", "<>", *reference], report(router.name, recipient, errors, intro, head))
     if code != 0:
         log.main(f"{router.name} router: report of syntax errors to {recipient} could not be sent (exit code {code})",
                  message_id=message_id)
 
 
-def report(recipient: str, address: Address, errors: list[str], intro: str) -> bytes:
+def _origin(run: RouteRun) -> str:
+    """Return the From: and References: fields of a report."""
+    main, message = run.scope.config.main, run.scope.message
+    domain = main.qualify_domain or run.scope.services.primary_hostname
+    text = f"Mail Delivery System <Mailer-Daemon@{domain}>"
+    if main.dsn_from is not None:
+        try:
+            text = expand(main.dsn_from, run.scope)
+        except ExpansionError as e:
+            run.scope.services.log.panic(f'failed to expand dsn_from "{main.dsn_from}": {e.text}')
+    own = next((h.body.strip(" \t\n") for h in message.headers if lower(h.name) == "message-id" and h.type != "*"),
+               None) if message is not None else None
+    return f"From: {text}\n" + (f"References: {own}\n" if own else "")
+
+
+def report(router: str, recipient: str, errors: list[str], intro: str, origin: str) -> bytes:
     """Return the message that tells of the errors."""
-    lines = [f"To: {recipient}", "Subject: error in redirection data for " + address.address.replace("\n", " "),
-             "Auto-Submitted: auto-generated", ""]
+    text = f"Auto-Submitted: auto-replied\n{origin}To: {recipient}\nSubject: error(s) in forwarding or filtering\n\n"
     if intro:
-        lines += [intro.rstrip("\n"), ""]
-    lines += [f"The address {address.address} is redirected by a list in which the following",
-              "errors were found; they have been skipped:", ""]
-    lines += ["  " + error for error in errors]
-    return to_bytes("\n".join(lines) + "\n")
+        text += intro.rstrip("\n") + "\n\n"
+    text += f"The {router} router encountered the following error(s):\n\n"
+    for error in errors:
+        what, item = error.split(' in "', 1) if ' in "' in error else (error, "")
+        text += f"  {what} in the address\n  \"{item}\n\n" if item else f"  {error}\n\n"
+    return to_bytes(text + "Other addresses were processed normally.\n")

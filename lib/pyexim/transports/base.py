@@ -20,7 +20,8 @@ from pyexim.model.message import Message
 OK = "ok"
 DEFER = "defer"
 FAIL = "fail"
-_SET_UP = ("Tainted ", "Failed to expand ", "failed to expand ", "Expansion of ", "TCP port ", "no command specified")
+_SET_UP = ("Tainted ", "Failed to expand ", "failed to expand ", "Expansion of ", "TCP port ", "no command specified",
+           "transport filter process failed")
 PENDING = "pending"
 """Not tried yet: the next host, or fallback hosts, may take it."""
 

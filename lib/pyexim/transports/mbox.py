@@ -50,7 +50,7 @@ class Mailbox:
 
 def open_mailbox(path: str, options: Any, *, mode: int, host: str, home: str | None, clock: Clock) -> Mailbox:
     """Check, open (or create) and lock a mailbox; Refused says why not."""
-    if options.create_directory:
+    if options.create_directory and options.create_file != "inhome":
         try:
             make_directories(os.path.dirname(path), options.directory_mode)
         except OSError as e:
