@@ -69,7 +69,8 @@ class OptionInfo:
         self.style = style
         """How the text is checked and printed where the kind does not say it: "uid" and "gid" (a user or
         group name, which must exist unless it is to be expanded), "uids" and "gids" (lists of them),
-        "K" (an integer that -bP prints with K and M), "kib" (a size, printed in K, M or G), "plain" (a time
+        "K" (an integer that -bP prints with K and M), "kib" (a size in octets; a number
+        alone is one of KiB; printed in K, M or G), "plain" (a time
         that -bP prints in seconds, and that may be given so), "pair" (a switch that sets those for
         senders and recipients, and is not printed itself), "hidden" (known, but not printed),
         "conditions" (may be given several times; all must be true)."""

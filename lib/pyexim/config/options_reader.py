@@ -163,6 +163,8 @@ def _read_int(name: str, rest: str, info: OptionInfo) -> int | str:
     tail = rest[end:].lstrip(SPACE)
     if tail:
         raise extra("integer value for", name, tail)
+    if info.style == "kib" and rest[end - 1:end] not in tuple("kKmMgG"):
+        return value * 1024
     return value
 
 
