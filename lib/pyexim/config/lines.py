@@ -166,6 +166,8 @@ class LineReader:
             if if_exists:
                 raise ConfigError(f'.include specifies a non-absolute path "{name}"', self.place)
             name = os.path.join(os.path.dirname(self.file), name)
+        if "\0" in name:
+            raise ConfigError("NUL in the name of an included file", self.place)
         if if_exists and not os.path.exists(name):
             return
         if len(self._stack) > 100:
