@@ -214,14 +214,14 @@ def enough_space(session: Session, size: int) -> bool:
     """Tell whether spool and logs have the space that is to be kept free, and that for a message; logs if not."""
     main = session.main
     if main.check_spool_space > 0 or main.check_spool_inodes > 0 or size > 0:
-        wanted_kib = main.check_spool_space + (size + 1023) // 1024
+        wanted_kib = (main.check_spool_space + size + 1023) // 1024
         if not _free(session, "spool", session.run.spool.directory, wanted_kib, main.check_spool_inodes):
             return False
     if main.check_log_space > 0 or main.check_log_inodes > 0:
         settings = getattr(session.log, "settings", None)
         if settings is not None and settings.file_path:
             directory = os.path.dirname(settings.file_path)
-            return _free(session, "log", directory, main.check_log_space, main.check_log_inodes)
+            return _free(session, "log", directory, main.check_log_space // 1024, main.check_log_inodes)
     return True
 
 
