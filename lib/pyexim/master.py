@@ -16,6 +16,7 @@ import selectors
 import signal
 import socket
 import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -51,6 +52,10 @@ IDLE_WAIT: Final = 10.0
 """Seconds between looks at children when nothing happens."""
 NO_LIMIT: Final = 1e9
 """Seconds that stand for a time limit that is not set."""
+FORK_AFTER: Final = 0.004
+"""Seconds that a connection waits for a child to become free before one is forked for it."""
+FORK_PATIENCE: Final = 10.0
+"""Seconds after which it is refused where none can be forked."""
 ACCEPTS_PER_TURN: Final = 64
 
 
@@ -72,6 +77,16 @@ class Listening:
 
     endpoint: listeners.Endpoint
     sock: socket.socket
+
+
+@dataclass(slots=True)
+class Pending:
+    """A connection that waits for a child."""
+
+    sock: socket.socket
+    record: fdpass.Record
+    address: str
+    since: float
 
 
 @dataclass(slots=True)
@@ -106,6 +121,7 @@ class Master:
         self.file_times = _file_times(process.config.files)
         self.pool = pool.Pool(self._fork_reception, process.config.main.smtp_accept_max)
         self.lounge = Lounge()
+        self.pending: deque[Pending] = deque()
         self._settings = self._admission_settings()
 
     # -- starting
@@ -289,6 +305,8 @@ class Master:
             other.control.close()
         for waiting in self.lounge.all():
             waiting.sock.close()
+        for pending in self.pending:
+            pending.sock.close()
         if self.command_socket is not None:
             self.command_socket.close()
         if self.helpers is not None:
@@ -312,11 +330,16 @@ class Master:
 
     def _turn(self) -> None:
         """Wait for something, then do all that is due."""
-        for key, _ in self.selector.select(self._patience()):
+        events = self.selector.select(self._patience())
+        for key, _ in events:  # first who has become free, then who wants to be served
+            if isinstance(key.data, pool.Child):
+                self._child_record(key.data)
+        self._serve_pending()
+        for key, _ in events:
             what = key.data
             if isinstance(what, pool.Child):
-                self._child_record(what)
-            elif isinstance(what, Waiting):
+                continue
+            if isinstance(what, Waiting):
                 self._resume(what)
             elif isinstance(what, Listening):
                 self._accept(what)
@@ -341,6 +364,8 @@ class Master:
             return 0.0
         now = self.clock.monotonic()
         times = [t.due - now for t in self.timers]
+        if self.pending:
+            times.append(FORK_AFTER)
         deadline = self.lounge.next_deadline()
         if deadline is not None:
             times.append(deadline - now)
@@ -465,8 +490,9 @@ class Master:
         address, port = _plain_address(peer[0]), peer[1]
         log = self.process.log
         shown = f"[{address}]:{port}" if log.selected("incoming_port") else f"[{address}]"
-        counts = admission.Counts(self.pool.busy + len(self.lounge),
-                                  self.pool.from_host(address) + self.lounge.from_host(address))
+        waiting = sum(p.address == address for p in self.pending)
+        counts = admission.Counts(self.pool.busy + len(self.lounge) + len(self.pending),
+                                  self.pool.from_host(address) + self.lounge.from_host(address) + waiting)
         try:
             local = sock.getsockname()
         except OSError:
@@ -486,22 +512,40 @@ class Master:
         self._hand_over(sock, record, address)
 
     def _hand_over(self, sock: socket.socket, record: fdpass.Record, address: str) -> None:
-        for _ in range(3):
-            one, made = self.pool.take(address, self.clock.monotonic())
-            self._register(made)
+        """Give a connection to a free child, or let it wait for one."""
+        self.pending.append(Pending(sock, record, address, self.clock.monotonic()))
+        self._serve_pending()
+
+    def _serve_pending(self) -> None:
+        """Give waiting connections to free children, in their order."""
+        while self.pending:
+            first = self.pending[0]
+            one = self.pool.take(first.address, self.clock.monotonic())
             if one is None:
-                break
+                return
             try:
-                fdpass.send(one.control, record, [sock.fileno()])
-                one.queue_only = bool(record["queue_only"])
+                fdpass.send(one.control, first.record, [first.sock.fileno()])
             except OSError:
                 self.selector.unregister(one.control)
                 self.pool.remove(one)
                 continue
-            sock.close()
+            one.queue_only = bool(first.record["queue_only"])
+            first.sock.close()
+            self.pending.popleft()
+        self.pool.content()
+
+    def _grow(self, now: float) -> None:
+        """Fork for connections that have waited for a child; refuse those that no child can be had for."""
+        if not self.pending or now - self.pending[0].since < FORK_AFTER:
             return
-        self._refuse(sock, admission.Refuse("421 Unable to start a process for the connection; try again later",
-                                            f"daemon: fork failed for the connection from [{address}]"))
+        made = self.pool.grow(len(self.pending))
+        self._register(made)
+        self._serve_pending()
+        if self.pending and not made and now - self.pending[0].since > FORK_PATIENCE:
+            address = self.pending[0].address
+            self._refuse(self.pending.popleft().sock, admission.Refuse(
+                "421 Unable to start a process for the connection; try again later",
+                f"no process could be started for the connection from [{address}]"))
 
     def _refuse(self, sock: socket.socket, verdict: admission.Refuse) -> None:
         """Send a refusal without waiting for anybody, and log it."""
@@ -641,6 +685,12 @@ class Master:
         """SIGTERM: no more connections; sessions and deliveries in progress end by themselves."""
         for waiting in self.lounge.all():
             self._resume(waiting, park=False)
+        while self.pending:
+            self._register(self.pool.spawn(len(self.pending)))
+            before = len(self.pending)
+            self._serve_pending()
+            if len(self.pending) == before:
+                break
         for item in self.listening:
             item.sock.close()
         if self.command_socket is not None:

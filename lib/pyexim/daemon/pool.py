@@ -17,7 +17,7 @@ HIGH: Final = 24
 """Idle children above which some are sent home when things are quiet."""
 QUIET_SECONDS: Final = 30.0
 BURST: Final = 8
-"""The most children forked for one arriving connection."""
+"""The most children forked at once."""
 
 
 @dataclass(slots=True)
@@ -80,22 +80,29 @@ class Pool:
             made.append(child)
         return made
 
-    def take(self, peer: str, now: float) -> tuple[Child | None, list[Child]]:
-        """Take an idle child for a peer: (it, or None where none can be made; children newly forked).
-
-        When the spare ones run out, each further connection forks twice as many as the one before.
-        """
-        made: list[Child] = []
+    def take(self, peer: str, now: float) -> Child | None:
+        """Take an idle child for a peer; None where all are busy."""
         if not self._idle:
-            made = self.spawn(self._burst)
-            self._burst = min(self._burst * 2, BURST)
-        if not self._idle:
-            return None, made
+            return None
         child = self._idle.pop()
         child.peer = peer
         self._hosts[peer] = self._hosts.get(peer, 0) + 1
         self.last_busy = now
-        return child, made
+        return child
+
+    def grow(self, wanted: int) -> list[Child]:
+        """Fork children for connections that nobody is free for; the new ones.
+
+        One at first, twice as many each time that it goes on: most often somebody is about to be free,
+        and a fork costs more than a session.
+        """
+        made = self.spawn(min(wanted, self._burst))
+        self._burst = min(self._burst * 2, BURST)
+        return made
+
+    def content(self) -> None:
+        """Nobody waits for a child: the next growth begins with one again."""
+        self._burst = 1
 
     def ready(self, child: Child) -> bool:
         """A child has finished its session; False if it is of an old configuration and must go."""
@@ -133,7 +140,6 @@ class Pool:
 
     def relax(self, now: float) -> list[Child]:
         """Send idle children home after a quiet time; those removed."""
-        self._burst = 1
         if now - self.last_busy < QUIET_SECONDS or len(self._idle) <= HIGH:
             return []
         gone = [self._idle.popleft() for _ in range(len(self._idle) - HIGH)]

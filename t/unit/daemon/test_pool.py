@@ -34,9 +34,9 @@ def forks() -> Forks:
 def test_take_and_ready_count_the_hosts(forks: Forks) -> None:
     pool = Pool(forks, 10)
     pool.spawn(2)
-    first, made = pool.take("192.0.2.1", 0.0)
-    second, _ = pool.take("192.0.2.1", 0.0)
-    assert first is not None and second is not None and not made
+    first, second = pool.take("192.0.2.1", 0.0), pool.take("192.0.2.1", 0.0)
+    assert first is not None and second is not None
+    assert pool.take("192.0.2.1", 0.0) is None
     assert (pool.busy, pool.from_host("192.0.2.1"), pool.from_host("192.0.2.2")) == (2, 2, 0)
     assert pool.ready(first)
     assert (pool.busy, pool.from_host("192.0.2.1")) == (1, 1)
@@ -44,28 +44,30 @@ def test_take_and_ready_count_the_hosts(forks: Forks) -> None:
     assert (pool.busy, len(pool), pool.from_host("192.0.2.1")) == (0, 1, 0)
 
 
-def test_a_burst_forks_more_each_time_up_to_the_limit(forks: Forks) -> None:
+def test_growth_doubles_while_it_goes_on_up_to_the_limit(forks: Forks) -> None:
     pool = Pool(forks, 20)
-    sizes = []
-    for _ in range(20):
-        one, made = pool.take("h", 0.0)
-        assert one is not None
-        sizes.append(len(made))
-    assert [s for s in sizes if s][:4] == [1, 2, 4, BURST]
-    assert len(pool) == 20
-    assert pool.take("h", 0.0) == (None, [])
+    assert [len(pool.grow(100)) for _ in range(6)] == [1, 2, 4, BURST, 5, 0]
+    pool.content()
+    pool.remove(next(iter(pool.children.values())))
+    assert len(pool.grow(100)) == 1
+
+
+def test_no_more_are_forked_than_wait(forks: Forks) -> None:
+    pool = Pool(forks, 0)
+    assert [len(pool.grow(1)) for _ in range(3)] == [1, 1, 1]
 
 
 def test_fork_failure_is_no_child(forks: Forks) -> None:
     pool = Pool(forks, 5)
     forks.fail = True
-    assert pool.take("h", 0.0) == (None, [])
+    assert pool.grow(3) == []
+    assert pool.take("h", 0.0) is None
 
 
 def test_a_new_generation_lets_sessions_end(forks: Forks) -> None:
     pool = Pool(forks, 5)
     pool.spawn(3)
-    busy, _ = pool.take("h", 0.0)
+    busy = pool.take("h", 0.0)
     assert busy is not None
     assert len(pool.renew()) == 2
     assert len(pool) == 1
