@@ -84,7 +84,7 @@ def find_user(text: str) -> tuple[str | None, int, int] | None:
     """Return (name, uid, gid) of a user given by name or number; gid -1 for a number without account."""
     try:
         entry = pwd.getpwuid(int(text)) if text.isascii() and text.isdigit() else pwd.getpwnam(text)
-    except KeyError:
+    except (KeyError, ValueError, OverflowError):  # no such account; a NUL, or no octets, in the name
         return (None, int(text), -1) if text.isascii() and text.isdigit() else None
     return entry.pw_name, entry.pw_uid, entry.pw_gid
 
@@ -95,5 +95,5 @@ def find_group(text: str) -> int | None:
         return int(text)
     try:
         return grp.getgrnam(text).gr_gid
-    except KeyError:
+    except (KeyError, ValueError):
         return None

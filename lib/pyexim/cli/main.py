@@ -17,6 +17,7 @@ from pyexim.startup.process import Process, configure, start
 
 EX_OK: Final = 0
 EX_FAILURE: Final = 1
+EX_SOFTWARE: Final = 70
 
 USAGE: Final = """\
 Exim is a Mail Transfer Agent. It is normally called by Mail User Agents,
@@ -52,6 +53,7 @@ def _guarded(arguments: list[str], make: Callable[[Command], Process]) -> int:
         from pyexim.cli.configuration import check
 
         return check(command)
+    process: Process | None = None
     try:
         process = make(command)
         clean_environment(process)
@@ -65,10 +67,26 @@ def _guarded(arguments: list[str], make: Callable[[Command], Process]) -> int:
         return EX_FAILURE
     except KeyboardInterrupt:
         return 130
+    except Exception as e:  # noqa: BLE001 - the one catch-all of a command
+        return _unexpected(e, process)
 
 
 def _error(text: str) -> None:
     sys.stderr.write(text + "\n")
+
+
+def _unexpected(error: Exception, process: Process | None) -> int:
+    """Report what nobody has caught: to the panic log whole, to the caller in a line."""
+    import traceback  # only when something is wrong
+
+    text = f"unexpected failure: {type(error).__name__}: {error}"
+    if process is None:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        _error(f"exim: {text} ({os.path.basename(frame.filename)}, line {frame.lineno})")
+    else:
+        process.log.crash("".join(traceback.format_exception(error)))
+        _error(f"exim: {text}; see the panic log")
+    return EX_SOFTWARE
 
 
 def _wrong_configuration(error: ConfigError) -> int:

@@ -166,6 +166,9 @@ class Store:
         self.results.clear()
 
 
+NUL_IN_NAME: Final = "the name of the file to search contains a NUL"
+
+
 def _store(scope: Scope) -> Store:
     store: Store | None = scope.config.compiled.get("lookups")
     if store is None:
@@ -200,6 +203,8 @@ def find(type_spec: str, key_or_query: str, file: str | None, scope: Scope) -> L
         return _query(lookup, spec, key_or_query, store, scope)
     if file is None or is_tainted(file):
         return _deferred(f"Tainted filename for search '{untaint(file or '')}'", at_open=True)
+    if "\0" in file:
+        return _deferred(NUL_IN_NAME, at_open=True)
     handle = store.handle(spec.name, lookup, file, scope)
     if isinstance(handle, Deferred):
         return _deferred(handle.text, at_open=True)
@@ -250,6 +255,8 @@ def _query(lookup: Lookup, spec: Spec, query: str, store: Store, scope: Scope) -
     name = lookup.file_of(query, options, scope)
     if isinstance(name, Deferred):
         return _deferred(name.text, at_open=True)
+    if "\0" in name:
+        return _deferred(NUL_IN_NAME, at_open=True)
     handle = store.handle(spec.name, lookup, name, scope)
     if isinstance(handle, Deferred):
         return _deferred(handle.text, at_open=True)

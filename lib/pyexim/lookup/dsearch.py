@@ -29,6 +29,8 @@ class Dsearch(Lookup):
             return Deferred(f"key for dsearch lookup contains a slash: {key}")
         if options.get("key") == "path" and (key.startswith("/") or ".." in key.split("/")):
             return Deferred(f"key for dsearch lookup is not a path below the directory: {key}")
+        if "\0" in key:
+            return NOT_FOUND
         path = f"{name}/{key}"
         try:
             st = os.lstat(path.encode("latin-1"))
