@@ -270,8 +270,8 @@ class Appendfile(Transport):
             if quota.is_set():
                 quotas.check(quota, before, 0, length, inclusive=self.options.quota_is_inclusive, where=path)
             written = append(box, whole, pieces, os.path.dirname(path))
-            # Before the locks go: the fewer steps between the message and the journal, the fewer
-            # second copies after a crash; a lock left behind is broken by the next delivery.
+            # Before the file is closed: the fewer steps between the message and the journal, the fewer
+            # second copies after a crash.
             run.delivered(*batch)
         except OSError as e:
             raise _write_failed(e, path) from None

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from pyexim.base.clock import Clock
 from pyexim.transports.locking import ERRNO_LOCKFAILED, UNKNOWN_END, LockFile, lock_open_file, take_lockfile
-from pyexim.transports.paths import Refused, make_directories, may_create
+from pyexim.transports.paths import Refused, make_directories, may_create, sync_directory
 
 ERRNO_NOTREGULAR: Final = -3
 ERRNO_LINKS: Final = -4
@@ -40,6 +40,18 @@ class Mailbox:
     """Length before the message."""
     is_file: bool = True
     """Not a named pipe."""
+    locked_open: bool = False
+    """The open file is locked too, so that the lock file may go first."""
+
+    def unlock(self) -> None:
+        """Remove the lock file while the open file keeps its own lock.
+
+        So the sync of the mailbox takes the removal along: a lock file can outlive its owner only
+        together with a message that is not yet in the mailbox, whose next delivery breaks it.
+        """
+        if self.lock is not None and self.locked_open:
+            self.lock.release()
+            self.lock = None
 
     def close(self) -> None:
         """Give up the locks, the file's first."""
@@ -66,7 +78,8 @@ def open_mailbox(path: str, options: Any, *, mode: int, host: str, home: str | N
             lock.release()
         raise
     st = os.fstat(fd)
-    return Mailbox(path, fd, lock, st.st_size, stat.S_ISREG(st.st_mode))
+    is_file = stat.S_ISREG(st.st_mode)
+    return Mailbox(path, fd, lock, st.st_size, is_file, is_file and bool(options.use_fcntl_lock))
 
 
 def _tries(options: Any) -> int:
@@ -206,6 +219,7 @@ def append(box: Mailbox, whole: bytes | None, pieces: Iterable[bytes], created_i
     """Write the message and make it safe; the octets written.  Raises OSError with the file as it was."""
     if not box.is_file:
         return _to_fifo(box.fd, whole, pieces)
+    written = 0
     try:
         if whole is not None:
             if box.lock is not None:
@@ -217,7 +231,6 @@ def append(box: Mailbox, whole: bytes | None, pieces: Iterable[bytes], created_i
             inode = os.fstat(box.fd).st_ino
             if box.lock is not None:
                 box.lock.note(inode, box.size, UNKNOWN_END)
-            written = 0
             for piece in pieces:
                 done = os.write(box.fd, piece)
                 while done < len(piece):
@@ -226,13 +239,15 @@ def append(box: Mailbox, whole: bytes | None, pieces: Iterable[bytes], created_i
             if box.lock is not None:
                 # Synced: the record must not be older than the journal entry that follows.
                 box.lock.note(inode, box.size, box.size + written, sync=True)
+        box.unlock()
         os.fsync(box.fd)
         if box.size == 0:
-            from pyexim.transports.paths import sync_directory
             sync_directory(created_in)
         return written
     except BaseException:
-        os.ftruncate(box.fd, box.size)
+        # Once the lock file is gone, someone who locks by lock files only may have appended.
+        if box.lock is not None or os.fstat(box.fd).st_size <= box.size + written:
+            os.ftruncate(box.fd, box.size)
         raise
 
 
