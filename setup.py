@@ -16,13 +16,17 @@ setup(
         "psutil==7.2.2",
         "setproctitle==1.3.8",
         "python-daemon==3.1.2",
-        "dnspython==2.9.2",
         "pcre2==0.7.1",
         "cryptography==50.0.2",
     ],
     extras_require={
+        # Lookups in other services and in files of other libraries:
         "lmdb": ["lmdb==3.0.0"],
-        "test": ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0"],
+        "redis": ["redis==8.1.0"],
+        "mysql": ["PyMySQL==1.2.4"],
+        "pgsql": ["psycopg[binary]==3.3.9"],
+        "ldap": ["ldap3==2.9.1"],
+        "test": ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0", "dnspython==2.9.2"],
         "dev": ["mypy==2.4.1", "ruff==0.17.6"],
     },
 )
