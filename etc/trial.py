@@ -12,7 +12,9 @@ import smtplib
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +40,20 @@ def pid() -> int | None:
     return number
 
 
+def place() -> Path:
+    """Return the real directory of run/.
+
+    As root the server works as another user, who must be able to get there; where the source tree is in root's
+    home directory, run/ is a link to a directory for temporary files.
+    """
+    if TOP.is_symlink() or TOP.exists():
+        return TOP.resolve()
+    if os.geteuid() == 0 and not all(p.stat().st_mode & 0o001 for p in TOP.parents):
+        TOP.symlink_to(tempfile.mkdtemp(prefix="pyexim-trial-", dir="/var/tmp"))
+        os.chmod(TOP, 0o755)
+    return TOP.resolve()
+
+
 def user() -> str:
     """Return the user that the mail belongs to: oneself, or for root a system user without power."""
     if os.geteuid() != 0:
@@ -56,6 +72,7 @@ def prepare() -> int:
         s.bind(("127.0.0.1", 0))
         port: int = s.getsockname()[1]
     owner = user()
+    top = place()
     for name in ("", "spool", "log", "mail"):
         path = TOP / name
         path.mkdir(exist_ok=True)
@@ -64,7 +81,7 @@ def prepare() -> int:
             os.chown(path, entry.pw_uid, entry.pw_gid)
     (TOP / "users").write_text("".join(f"{p}: {p}\n" for p in PEOPLE))
     text = (ROOT / "etc" / "trial.conf.in").read_text()
-    values = {"HOST": HOST, "TOP": str(TOP), "PORT": str(port), "PROGRAM": str(PROGRAM), "USER": owner,
+    values = {"HOST": HOST, "TOP": str(top), "PORT": str(port), "PROGRAM": str(PROGRAM), "USER": owner,
               "EXIM_USER": f"exim_user = {owner}" if os.geteuid() == 0 else "# running without root"}
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
@@ -80,9 +97,8 @@ def port_of_configuration() -> int:
     sys.exit("make run: run/pyexim.conf names no port")
 
 
-def wait_for(condition: object, what: str) -> None:
+def wait_for(condition: Callable[[], bool], what: str) -> None:
     """Wait until the callable says true."""
-    assert callable(condition)
     end = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > end:
@@ -109,7 +125,7 @@ def show_log(name: str) -> None:
     """Print the end of a log."""
     path = TOP / "log" / name
     if path.exists():
-        say(f"\n-- {path.relative_to(ROOT)}")
+        say(f"\n-- run/log/{name}")
         for line in path.read_text(errors="replace").splitlines()[-8:]:
             say("   " + line)
 
@@ -132,7 +148,6 @@ def start() -> None:
     before = len(mailbox("alice"))
     say("== sending a message to alice over SMTP")
     with smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE) as client:
-        client.set_debuglevel(0)
         client.sendmail(f"bob@{HOST}", [f"alice@{HOST}"],
                         f"From: Bob <bob@{HOST}>\r\nTo: Alice <alice@{HOST}>\r\nSubject: It works\r\n\r\n"
                         "This message came in over SMTP and went out into your mailbox.\r\n")
@@ -173,4 +188,7 @@ def stop() -> None:
 
 
 if __name__ == "__main__":
-    {"start": start, "stop": stop}[sys.argv[1]]()
+    try:
+        {"start": start, "stop": stop}[sys.argv[1]]()
+    except PermissionError as e:
+        sys.exit(f"make run: {e.strerror}: {e.filename}: was it made by another user?  Remove run/ and try again")
