@@ -25,7 +25,7 @@ from pyexim.smtp.server import (
 )
 
 COMMANDS = st.sampled_from([
-    b"EHLO a\r\n", b"HELO a\n", b"MAIL FROM:<a@b>\r\n", b"RCPT TO:<c@d>\r\n", b"DATA\r\n",
+    b"EHLO a\r\n", b"HELO a\n", b"MAIL FROM:<a@b>\r\n", b"RCPT TO:<c@d>\r\n", b"DATA\r\n", b"DATA\n", b"x\n.\n",
     b"BDAT 3\r\nabc", b"BDAT 2 LAST\r\nab",
     b"RSET\r\n", b"NOOP\r\n", b"QUIT\r\n", b"\r\n", b".\r\n", b"x\r\n.\r\n", b"BDAT 99999999999999999999\r\n",
     b"\xff\0\r\n",
