@@ -36,7 +36,7 @@ stop: $(STAMP)
 	@$(BIN)/python etc/trial.py stop
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest t -n $(JOBS)
+	@$(BIN)/python -m pytest t -n $(JOBS) --dist worksteal
 
 check: $(STAMP)
 	@echo "== ruff"; $(BIN)/ruff check --quiet

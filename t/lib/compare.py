@@ -74,12 +74,15 @@ def find_exim() -> str | None:
     return None
 
 
+_TRUSTING = threading.Lock()
+
+
 def trust(conf: str, *, wanted: bool) -> None:
     """Name a configuration in the list of those the real Exim keeps its privilege for, or take it out."""
-    with TRUSTED.with_suffix(".lock").open("w", encoding="utf-8") as lock:
+    with _TRUSTING, TRUSTED.with_suffix(".lock").open("w", encoding="utf-8") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX)
         left = [x for x in TRUSTED.read_text().splitlines() if x != conf] if TRUSTED.exists() else []
-        new = TRUSTED.with_suffix(".new")
+        new = TRUSTED.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
         new.write_text("".join(x + "\n" for x in ([*left, conf] if wanted else left)))
         new.rename(TRUSTED)
 
@@ -394,7 +397,7 @@ class Runner:
         texts["mail"] = "".join(sorted(mail))
         spool = []
         for path in sorted((self.top / "spool").rglob("*-[HDJ]")):
-            spool.append(f"--- {path.name}\n" + path.read_text(encoding="latin-1"))
+            spool.append(f"--- {path.name}\n" + without_tree(path.read_text(encoding="latin-1")))
         texts["spool"] = "".join(spool)
         if self.sink is not None:
             texts["sink"] = "\n\n".join(self.sink.record())
@@ -410,6 +413,15 @@ class Runner:
             if size != last:
                 last, since = size, time.monotonic()
             time.sleep(0.02)
+
+
+def without_tree(header: str) -> str:
+    """Return a -H file with its tree of non-recipients as a sorted list: its shape tells of the insertions only."""
+    lines = header.split("\n")
+    tree = [i for i, line in enumerate(lines) if re.match(r"[YN][YN] \S", line)]
+    for i, line in zip(tree, sorted(lines[i][3:] for i in tree), strict=True):
+        lines[i] = "done " + line
+    return "\n".join(lines)
 
 
 ID = r"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{11}-[0-9A-Za-z]{4}|[0-9A-Za-z]{6}-[0-9A-Za-z]{2})"
