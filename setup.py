@@ -17,7 +17,6 @@ setup(
         "setproctitle==1.3.8",
         "python-daemon==3.1.2",
         "pcre2==0.7.1",
-        "cryptography==50.0.2",
     ],
     extras_require={
         # Lookups in other services and in files of other libraries:
