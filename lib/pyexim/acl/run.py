@@ -100,7 +100,7 @@ class AclRun:
         """Note why a condition is false, also for $acl_verify_message; FAIL."""
         self.user_msg = user_msg
         self.log_msg = log_msg
-        self.scope.vars["acl_verify_message"] = user_msg
+        self.scope.vars["acl_verify_message"] = user_msg or log_msg
         return FAIL
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from pyexim.base.errors import SpoolError
 from pyexim.base.taint import taint
 from pyexim.expand.scope import Scope
+from pyexim.log.debug import Debug
 from pyexim.model.connection import Connection
 from pyexim.model.message import Message
 from pyexim.startup.options import UsageError
@@ -54,6 +55,8 @@ def test_addresses(process: Process) -> int:
     command = process.command
     if command.mode != "bt":
         become_exim(process)
+    elif process.services.debug is None:
+        process.services.debug = process.log.debug = Debug({"v"})  # debug_print is shown
     return run(command.mode, command.arguments, scope_for(process),
                full=command.verbose or command.debug is not None, lines=lines(), write=write)
 

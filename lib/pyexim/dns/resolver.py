@@ -134,7 +134,7 @@ class Resolver:
 
     def _searched(self, name: str, rtype: str, qualify_single: bool, search_parents: bool, dnssec: bool,
                   retrans: int | None, retry: int | None) -> Answer:
-        if not self._legal(name, rtype):
+        if not self.is_legal(name, rtype):
             return Answer(NO_NAME, name=name, ttl=60, error="the name is not legal in the DNS")
         domains = self.settings.system.search
         dots = name.count(".")
@@ -212,7 +212,7 @@ class Resolver:
     def _listed(self, name: str, domains: str) -> bool:
         return self._in_list is not None and self._in_list(name, domains)
 
-    def _legal(self, name: str, rtype: str) -> bool:
+    def is_legal(self, name: str, rtype: str) -> bool:
         """Tell whether dns_check_names_pattern lets a name be asked for."""
         pattern = self.settings.check_names_pattern
         if not pattern or rtype in _UNCHECKED_TYPES:

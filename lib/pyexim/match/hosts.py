@@ -9,6 +9,7 @@ from pyexim.base.ipaddress import V6, full, masked, parse, parse_network, unmapp
 from pyexim.base.lists import split_list
 from pyexim.base.octets import lower
 from pyexim.base.taint import taint, untaint
+from pyexim.expand.hosts import sender_fullhost
 from pyexim.expand.scope import Scope
 from pyexim.match import trace
 from pyexim.match.items import (
@@ -245,9 +246,10 @@ def _address_of_name(name: str) -> Matcher:
             return deferral(f"DNS lookup of {name} deferred: {found.error}" if found.error else
                             f"DNS lookup of {name} deferred")
         if not found.addresses:
-            if scope.services.log.selected("host_lookup_failed") and subject.conn is not None:
+            if scope.services.log.wants("host_lookup_failed") and subject.conn is not None:
                 scope.services.log.main(f"no IP address found for host {name} "
-                                        f"(during SMTP connection from [{subject.address}])")
+                                        f"(during SMTP connection from {sender_fullhost(subject.conn)})",
+                                        selector="host_lookup_failed")
             return Match(False, error=f"failed to find IP address for {name}", unknown=True)
         return None
 

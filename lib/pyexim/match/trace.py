@@ -1,7 +1,6 @@
 """List matching with its steps shown, as -d+lists and -bh show them: "SUBJECT in LIST? yes (matched "ITEM")".
 
-Each item is compiled by itself and tried in turn, so that it can be named; what the list says is decided in
-the usual way afterwards.
+Each item is compiled by itself and tried in turn, so that it can be named.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyexim.base.lists import split_list
 from pyexim.expand.engine import is_literal
 from pyexim.expand.scope import Scope
-from pyexim.match.items import MAX_DEPTH, CompiledList, Context, Match, compiled_list, expanded_list, negation
+from pyexim.match.items import FOUND, MAX_DEPTH, NOT_FOUND, Context, Match, expanded_list, negation
 
 if TYPE_CHECKING:
     from pyexim.match.items import Compiler
@@ -28,20 +27,12 @@ def shown(who: str, subject: Any, source: str, scope: Scope, kind: str, caseful:
         return expansion
     text: str = expansion
     named = option if option not in ("", "host", "match_ip") else f'"{text}"'
-    _steps(who, subject, text, named, Context(scope, kind, caseful, option), compiler)
-    compiled = compiled_list(text, scope, kind, caseful, option, compiler, expanded=True)
-    return compiled.match(subject, scope) if isinstance(compiled, CompiledList) else compiled
+    return _steps(who, subject, text, named, Context(scope, kind, caseful, option), compiler)
 
 
-def option_unset(name: str, scope: Scope) -> None:
-    """Show that a host list is not set at all."""
-    scope.services.debug("lists", f"host in {name}? no (option unset)")
-
-
-def _steps(who: str, subject: Any, text: str, named: str, context: Context, compiler: Compiler) -> bool | None:
-    """Try the items of a list one after the other; the answer, None where there is none."""
-    scope = context.scope
-    debug = scope.services.debug
+def _steps(who: str, subject: Any, text: str, named: str, context: Context, compiler: Compiler) -> Match:
+    """Try the items of a list one after the other; the answer is what ``CompiledList.match`` says."""
+    debug = context.scope.services.debug
     flags = ""
     negated = False
     for item in split_list(text):
@@ -49,46 +40,56 @@ def _steps(who: str, subject: Any, text: str, named: str, context: Context, comp
             flags += item + _SEPARATOR
             continue
         negated, rest = negation(item)
-        found, cached = _item(who, subject, rest, flags, context, compiler)
-        if found is None:
+        outcome, cached = _item(who, subject, rest, flags, context, compiler)
+        if outcome is None:
+            continue
+        if outcome.deferred:
             debug("lists", f"{who} in {named}? list match deferred for {who}")
-            return None
-        if found:
-            debug("lists", f'{who} in {named}? {"no" if negated else "yes"} (matched "{item}"{cached})')
-            return not negated
+            return outcome
+        if outcome.unknown:
+            debug("lists", f"{who} in {named}? no ({outcome.error})")
+            return NOT_FOUND
+        found = outcome.found is not negated
+        debug("lists", f'{who} in {named}? {"yes" if found else "no"} (matched "{item}"{cached})')
+        if outcome.found:
+            return NOT_FOUND if negated else outcome
+        return Match(True, outcome.value) if negated else NOT_FOUND
     debug("lists", f'{who} in {named}? {"yes" if negated else "no"} (end of list)')
-    return negated
+    return FOUND if negated else NOT_FOUND
 
 
 def _item(who: str, subject: Any, item: str, flags: str, context: Context,
-          compiler: Compiler) -> tuple[bool | None, str]:
-    """Try one item; (the answer, what is to be said of where it comes from)."""
+          compiler: Compiler) -> tuple[Match | None, str]:
+    """Try one item; (what it says, what is to be told of where that comes from)."""
     scope = context.scope
-    if item[:1] == "+" and context.kind != "string":
-        lists = scope.config.named_lists.get(context.kind, {})
-        named = lists.get(item[1:])
-        if named is not None and context.depth < MAX_DEPTH:
-            text: str | Match = named.text
-            if not is_literal(named.text):
-                text = expanded_list(named.text, scope)
-            if isinstance(text, Match):
-                return (None if text.deferred else False), ""
-            below = Context(scope, context.kind, context.caseful, context.option, context.depth + 1)
-            if context.kind != "host":
-                return _steps(who, subject, text, f'"{text}"', below, compiler), ""
-            known, key = _known(scope), (item, subject.cache_key)
-            if key in known:
-                return known[key], " - cached"
-            known[key] = _steps(who, subject, text, f'"{text}"', below, compiler)
-            return known[key], ""
-    outcome = compiler(context, f"<{_SEPARATOR} {flags}{item}{_SEPARATOR}").match(subject, scope)
-    return (None if outcome.deferred else outcome.found), ""
+    lists = scope.config.named_lists.get(context.kind, {})
+    if item[:1] == "+" and context.kind != "string" and item[1:] in lists and context.depth < MAX_DEPTH:
+        outcome, cached = _named(who, subject, item, context, compiler)
+        return (outcome if outcome.found or outcome.deferred else None), cached
+    compiled = compiler(context, f"<{_SEPARATOR} {flags}{item}{_SEPARATOR}")
+    return compiled.items[0][1](subject, scope), ""
 
 
-def _known(scope: Scope) -> dict[Any, bool | None]:
+def _named(who: str, subject: Any, item: str, context: Context, compiler: Compiler) -> tuple[Match, str]:
+    """Try a named list."""
+    scope = context.scope
+    source = scope.config.named_lists[context.kind][item[1:]].text
+    text = source if is_literal(source) else expanded_list(source, scope)
+    if isinstance(text, Match):
+        return text, ""
+    known = _known(scope) if context.kind == "host" else {}
+    key = item, getattr(subject, "cache_key", subject)
+    if key in known:
+        return known[key], " - cached"
+    below = Context(scope, context.kind, context.caseful, context.option, context.depth + 1)
+    known[key] = _steps(who, subject, text, f'"{text}"', below, compiler)
+    return known[key], ""
+
+
+def _known(scope: Scope) -> dict[Any, Match]:
     """Return what named host lists have said already in this connection."""
     kept = scope.facts.get("shown host lists")
     if kept is None or kept[0] is not scope.conn:
         kept = scope.facts["shown host lists"] = scope.conn, {}
-    found: dict[Any, bool | None] = kept[1]
+    found: dict[Any, Match] = kept[1]
     return found

@@ -7,7 +7,7 @@ what becomes of the answer.  Declines when the domain has no mail hosts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import lower
@@ -60,6 +60,16 @@ class DnslookupOptions(RouterOptions):
         spec="17")
 
 
+_INVALID: Final = 'mail domain "{}" is syntactically invalid'
+
+
+def is_legal(domain: str, scope: Scope) -> bool:
+    """Tell whether dns_check_names_pattern lets a domain be asked for."""
+    from pyexim.dns.hosts import resolver_of  # asks the DNS
+
+    return resolver_of(scope).is_legal(untaint(domain), "MX")
+
+
 class Dnslookup(Router):
     """The driver."""
 
@@ -68,8 +78,10 @@ class Dnslookup(Router):
     def route(self, address: Address, run: RouteRun) -> RouteOutcome:
         """Route to the hosts that the DNS names; decline where it names none."""
         options = self.options
-        if not address.domain or address.domain.startswith("["):
+        if not address.domain:
             return Declined()
+        if address.domain.startswith("["):
+            return Declined(_INVALID.format(address.domain))
         found, widened, problem = self._search(address, run)
         if problem is not None:
             return problem
@@ -155,6 +167,8 @@ class Dnslookup(Router):
                  "mx_only": "all relevant MX records point to non-existent hosts",
                  "ignored": "", "nxdomain": "", "nodata": ""}
         text = texts.get(found.status, "")
+        if found.status == "nxdomain" and not is_legal(address.domain, run.scope):
+            text = _INVALID.format(address.domain)
         if found.status in ("nxdomain", "nodata", "mx_only") and self._listed(
                 self.options.fail_defer_domains, address.domain, run.scope):
             return Deferred(text or "host not found", errno=ERRNO_UNKNOWNHOST)

@@ -14,6 +14,7 @@ from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.ipaddress import is_ip
 from pyexim.base.taint import untaint
 from pyexim.expand.engine import expand
+from pyexim.expand.hosts import sender_fullhost
 from pyexim.expand.scope import Scope
 from pyexim.match.lists import match_domain
 from pyexim.model.host import MX_NONE, Host
@@ -143,6 +144,8 @@ def _addresses(name: str, search: HostSearch, scope: Scope) -> list[tuple[str, b
         found = addresses_of(name, scope)
         if found.deferred:
             return None
+        if not found.addresses:
+            _log_nothing(name, scope)
     addresses = found.addresses
     if search.ipv4_only:
         addresses = [a for a in addresses if ":" not in a]
@@ -150,6 +153,17 @@ def _addresses(name: str, search: HostSearch, scope: Scope) -> list[tuple[str, b
         addresses = sorted(addresses, key=lambda a: ":" in a)
     secure = found.dnssec if request else None
     return [(a, secure) for a in addresses]
+
+
+def _log_nothing(name: str, scope: Scope) -> None:
+    """Log a host name without address, as the selector host_lookup_failed wants; not for -bt."""
+    log, conn = scope.services.log, scope.conn
+    if scope.facts.get("address_test") or not log.wants("host_lookup_failed"):
+        return
+    during = ""
+    if not scope.is_delivery and conn is not None and conn.sender_host_address:
+        during = f" (during SMTP connection from {sender_fullhost(conn)})"
+    log.main(f"no IP address found for host {name}{during}", selector="host_lookup_failed")
 
 
 def _mx_sublist(item: Host, search: HostSearch, scope: Scope) -> list[Host] | str | None:

@@ -40,6 +40,8 @@ class Reporter:
         self.scope = scope
         self.full = full or role == "test"
         self.exit_code = OK
+        if role == "test":
+            scope.facts["address_test"] = True
         self.lines: list[str] = []
 
     def argument(self, text: str) -> str:
