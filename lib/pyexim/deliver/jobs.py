@@ -32,7 +32,7 @@ _RESULT: Final = (
 def pack(value: Any) -> Any:
     """Return a value as JSON can carry it, texts with their mark of taint."""
     if isinstance(value, str):
-        return ("t" if type(value) is Tainted else "u") + value
+        return ("t" if isinstance(value, Tainted) else "u") + value
     if isinstance(value, (list, tuple)):
         return [pack(v) for v in value]
     if isinstance(value, dict):

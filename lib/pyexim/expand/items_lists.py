@@ -267,7 +267,7 @@ def parse_sort(parser: Parser, name: str) -> Part:
         finally:
             restore_var(scope, "item", saved)
         result = join_list([v for _, v in _sorted(keyed, word)], separator)
-        return Tainted(result) if text.__class__ is Tainted else result
+        return Tainted(result) if text.__class__ is not str else result
 
     return run
 

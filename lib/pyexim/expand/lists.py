@@ -43,7 +43,7 @@ def split_with_separator(text: str, default: str = ":") -> tuple[str, list[str]]
     """Return (separator, items)."""
     sep, rest = separator(text, default)
     items = _split(rest, sep)
-    if text.__class__ is Tainted:
+    if text.__class__ is not str:
         return sep, [Tainted(x) for x in items]
     return sep, items
 
@@ -94,6 +94,6 @@ def join_list(items: list[str], sep: str) -> str:
     if items and not items[0]:
         text = text[1:]  # the space stands only for later empty items: a list may begin with its separator
     for item in items:
-        if item.__class__ is Tainted:
+        if item.__class__ is not str:
             return Tainted(text)
     return text

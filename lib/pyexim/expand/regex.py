@@ -54,7 +54,7 @@ class Regex:
         out = [text[a:b] if a >= 0 else "" for a, b in spans]
         while len(out) > 1 and spans[len(out) - 1][0] < 0:
             out.pop()
-        if text.__class__ is Tainted:
+        if text.__class__ is not str:
             return [Tainted(x) for x in out]
         return out
 
@@ -94,7 +94,7 @@ class Regex:
         cy = self._cy
         span = cy.match_substring_span_bynumber
         out: list[tuple[int, int, list[str]]] = []
-        tainted = text.__class__ is Tainted
+        tainted = text.__class__ is not str
         try:
             for data, _, _ in cy.match_generator(self._code, subject, len(subject), 0, self._context):
                 spans = [span(data, subject, i) for i in range(self.groups + 1)]

@@ -91,7 +91,7 @@ def from_fact(name: str, unset: str = "") -> Getter:
 def from_tainted(getter: Getter) -> Getter:
     def get(scope: Scope) -> str:
         value = getter(scope)
-        return Tainted(value) if value and value.__class__ is not Tainted else value
+        return Tainted(value) if value and value.__class__ is str else value
 
     return get
 

@@ -47,7 +47,7 @@ class AddressSubject:
             local_part = address
         domain = lower(domain)
         folded_local = lower(local_part)
-        if address.__class__ is Tainted:
+        if address.__class__ is not str:
             self.local_part: str = Tainted(local_part)
             self.domain: str = Tainted(domain)
             self.address: str = Tainted(f"{local_part}{at}{domain}")

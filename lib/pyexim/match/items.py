@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import lower
-from pyexim.base.taint import Tainted, is_tainted, like, untaint
+from pyexim.base.taint import is_tainted, like, untaint
 from pyexim.expand.engine import expand, is_literal
 from pyexim.expand.regex import RegexLimit, compile_or_error
 from pyexim.expand.scope import Scope
@@ -167,7 +167,7 @@ def compiled_list(source: str, scope: Scope, kind: str, caseful: bool, option: s
         if isinstance(text, Match):
             return text
         source = text
-    tainted = source.__class__ is Tainted
+    tainted = source.__class__ is not str
     key = kind, source, caseful, tainted
     compiled = cache.get(key)
     if compiled is None:

@@ -103,7 +103,7 @@ class Generic:
             name = expand(source, run.scope)
         except ExpansionError as e:
             return Deferred(f'failed to expand transport "{source}" in {self.name} router: {e.text}', errno=-30)
-        if type(name) is Tainted:
+        if isinstance(name, Tainted):
             panic(run, f"attempt to use tainted value '{name}' from '{source}' for {what} "
                        f"(router {self.name}); use a value that a lookup has confirmed, such as $domain_data")
             return Deferred("internal configuration error", errno=-30)

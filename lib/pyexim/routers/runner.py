@@ -16,7 +16,8 @@ from pyexim.config.configuration import Configuration
 from pyexim.expand.engine import expand
 from pyexim.model.address import Address
 from pyexim.routers.base import Declined, Deferred, Discarded, Failed, Passed, Rerouted, Routed, RouteOutcome, RouteRun
-from pyexim.routers.children import adopt, continue_unseen
+from pyexim.routers.children import adopt, continue_unseen, make_child
+from pyexim.routers.percent import percent_hack
 from pyexim.routers.preconditions import SKIP, panic
 from pyexim.routers.prepared import Prepared, Routers, prepare
 
@@ -40,6 +41,12 @@ def route_address(address: Address, run: RouteRun) -> RouteOutcome:
     if address.settled is not None:
         return address.settled  # type: ignore[no-any-return]
     scope = run.scope
+    if scope.config.main.percent_hack_domains and address.kind == "address" and "%" in address.local_part:
+        meant = percent_hack(lower(address.address), scope)
+        if meant != lower(address.address):
+            child = make_child(address, meant)
+            run.new_children.append(child)
+            return Rerouted([child])
     routers = scope.config.compiled.get("routers")
     if routers is None:
         instantiate(scope.config)
@@ -57,7 +64,7 @@ def _route(address: Address, run: RouteRun, routers: Routers) -> RouteOutcome:
     at = whole.rfind("@")
     local_part = whole if at < 0 else whole[:at]
     folded = lower(local_part)
-    if whole.__class__ is Tainted:
+    if whole.__class__ is not str:
         local_part, folded = Tainted(local_part), Tainted(folded)
     scope = run.scope
     ordered = routers.ordered

@@ -60,7 +60,7 @@ def _line(out: list[str], name: str, value: str) -> None:
     """Add a line with a text: two hyphens where the text came from outside, never more than one line."""
     if "\n" in value:
         value = type(value)(value.replace("\n", " "))
-    out.append(f"--{name} {value}" if type(value) is Tainted else f"-{name} {value}")
+    out.append(f"--{name} {value}" if isinstance(value, Tainted) else f"-{name} {value}")
 
 
 def _connection_lines(out: list[str], conn: Connection, primary_hostname: str) -> None:
@@ -68,7 +68,7 @@ def _connection_lines(out: list[str], conn: Connection, primary_hostname: str) -
         _line(out, "helo_name", conn.sender_helo_name)
     address = conn.sender_host_address
     if address is not None:
-        hyphen = "--" if type(address) is Tainted else "-"
+        hyphen = "--" if isinstance(address, Tainted) else "-"
         out.append(f"{hyphen}host_address [{address}]:{conn.sender_host_port}")
         if conn.sender_host_name is not None:
             _line(out, "host_name", conn.sender_host_name)
@@ -77,7 +77,7 @@ def _connection_lines(out: list[str], conn: Connection, primary_hostname: str) -
     if conn.sender_host_auth_pubname is not None:
         _line(out, "host_auth_pubname", conn.sender_host_auth_pubname)
     if conn.interface_address is not None:
-        hyphen = "--" if type(conn.interface_address) is Tainted else "-"
+        hyphen = "--" if isinstance(conn.interface_address, Tainted) else "-"
         out.append(f"{hyphen}interface_address [{conn.interface_address}]:{conn.interface_port}")
     if conn.smtp_active_hostname and conn.smtp_active_hostname != primary_hostname:
         _line(out, "active_hostname", conn.smtp_active_hostname)
@@ -89,7 +89,7 @@ def _connection_lines(out: list[str], conn: Connection, primary_hostname: str) -
 
 def _acl_lines(out: list[str], kind: str, values: dict[str, str]) -> None:
     for name, value in values.items():
-        hyphen = "--" if type(value) is Tainted else "-"
+        hyphen = "--" if isinstance(value, Tainted) else "-"
         out.append(f"{hyphen}acl{kind} {name[1:]} {len(value)}\n{value}")
 
 
