@@ -127,7 +127,23 @@ def start(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _open_standard_streams() -> None:
+    """See to it that descriptors 0, 1 and 2 are open: what is opened later must not come to lie there."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8")
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8")
+
+
 if __name__ == "__main__":
+    _open_standard_streams()
     # bin/pyexim starts this file in isolated mode without site, so that start-up is short and no
     # caller's environment reaches the interpreter; the libraries' place is added here.
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

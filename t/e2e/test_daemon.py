@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import psutil
@@ -174,3 +175,29 @@ def test_signals_in_a_storm_leave_a_working_daemon() -> None:
         wait_until(lambda: "hello" in live.mail("alice"), "mail")
         wait_until(lambda: len(live.processes("pyexim: delivery manager")) == 1, "old managers gone")
         wait_until(lambda: len(live.processes("pyexim: starter")) == 1, "old starters gone")
+
+
+def test_a_daemon_started_without_standard_streams() -> None:
+    with Live() as live:
+        subprocess.run(["sh", "-c", f"exec {live.program} -C {live.conf} -bd <&- >&- 2>&-"], check=True, timeout=60)
+        wait_until(lambda: live.pid() is not None, "pid file")
+        live.master = psutil.Process(live.pid() or 0)
+        with live.session() as c:
+            assert c.send("alice@test.example").startswith("250")
+        wait_until(lambda: "hello" in live.mail("alice"), "mail")
+
+
+def test_children_are_collected_without_sigchld() -> None:
+    """A signal that is blocked never comes; the daemon looks for finished children at every turn anyway."""
+    with Live() as live:
+        blocked = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD]); " \
+                  "os.execv(sys.argv[1], sys.argv[1:])"
+        command = [live.program, "-C", str(live.conf), "-bdf", "-q1s"]
+        live._popen = subprocess.Popen([sys.executable, "-c", blocked, *command], stdin=subprocess.DEVNULL)
+        live.master = psutil.Process(live._popen.pid)
+        live.wait_log("End queue run", 3)
+        zombies = [p for p in live.master.children() if p.status() == psutil.STATUS_ZOMBIE]
+        assert len(zombies) <= 1
+        with live.session() as c:
+            assert c.send("alice@test.example").startswith("250")
+        wait_until(lambda: "hello" in live.mail("alice"), "mail")
