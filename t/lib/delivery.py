@@ -103,6 +103,6 @@ class Delivery:
                       address=batch[0], transport_name="t", is_delivery=True)
         values: dict[str, Any] = {"return_path": message.sender_address, "uid": os.getuid(), "gid": os.getgid()}
         run = TransportRun(scope=scope, message=message, data_fd=self._fd,
-                           delivered=lambda *done: self.delivered.extend(a.address for a in done),
+                           delivered=lambda *done, sync=True: self.delivered.extend(a.address for a in done if sync),
                            **{**values, **fields})
         return self.transport.deliver(batch, run)

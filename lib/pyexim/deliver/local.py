@@ -210,11 +210,15 @@ def deliver_batch(values: dict[str, Any], batch: list[Address], message: Message
 
     not_journalled: dict[int, int] = {}
 
-    def delivered(*addresses: Address) -> None:
+    begun: set[int] = set()
+
+    def delivered(*addresses: Address, sync: bool = True) -> None:
         if shadow:
             return
+        lines = journal_lines([a.unique for a in addresses if id(a) not in begun])
+        begun.update(map(id, addresses))
         try:
-            append_line(journal_fd, journal_lines([a.unique for a in addresses]), sync=fsync)
+            append_line(journal_fd, lines, sync=fsync and sync)
         except OSError as e:
             # It has been delivered all the same: the result says so, to the process that can log this.
             for address in addresses:

@@ -298,7 +298,7 @@ class Appendfile(Transport):
             size_file, before = self._usage(path, quota, run, length, where)
             if o.maildir_format:
                 lines = whole.count(b"\n") if whole is not None else run.message.message_linecount
-                written, name = maildir.deliver_maildir(path, pieces, run, o, mode, self.name, lines)
+                written, name = maildir.deliver_maildir(path, pieces, run, o, mode, self.name, lines, batch)
             elif o.mailstore_format:
                 written, name = newfile.deliver_mailstore(path, pieces, batch, run, o, mode, self.name)
             else:

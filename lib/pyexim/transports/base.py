@@ -79,7 +79,9 @@ class TransportRun:
     ``data_fd`` is the open -D file (the body begins at ``message.data_start``); ``headers`` are the
     header lines as stored on the spool; the transport applies additions and removals through
     ``transports.write``.  ``delivered(address, ...)`` must be called once deliveries are safe and before
-    anything else is done: it journals.  It never fails: a delivery that cannot be journalled has been made.
+    anything else is done: it journals.  With
+    ``sync=False`` the entry need not be on disk yet; another call, for the same addresses, sees to that.
+    It never fails: a delivery that cannot be journalled has been made.
     """
 
     scope: Scope

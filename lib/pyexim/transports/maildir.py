@@ -10,6 +10,7 @@ sizes".
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -18,6 +19,7 @@ from typing import Any
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.expand.engine import expand
+from pyexim.model.address import Address
 from pyexim.transports.base import TransportRun
 from pyexim.transports.newfile import NewFile, ensure_directory
 from pyexim.transports.paths import Refused, make_directories, sync_directory
@@ -55,7 +57,7 @@ def unique_name(now: float, host: str) -> str:
 
 
 def deliver_maildir(directory: str, pieces: Iterable[bytes], run: TransportRun, options: Any, mode: int,
-                    transport: str, lines: int) -> tuple[int, str]:
+                    transport: str, lines: int, batch: list[Address]) -> tuple[int, str]:
     """Write the message and publish it; (octets written, path)."""
     clock, host = run.scope.services.clock, run.scope.services.primary_hostname
     name = unique_name(clock.time(), host)
@@ -67,7 +69,14 @@ def deliver_maildir(directory: str, pieces: Iterable[bytes], run: TransportRun, 
             path = f"{directory}/new/{name}{tag}"
             try:
                 new.publish(path)
-                _make_safe(f"{directory}/new", path)
+                if _on_one_device(new.fd, run.data_fd):
+                    # The journal entry cannot reach the disk before the name does: it is written at once, so
+                    # that there is no time in which a crash would have the message delivered again.
+                    run.delivered(*batch, sync=False)
+                    with contextlib.suppress(OSError):  # syncing the journal makes the name safe, too
+                        sync_directory(f"{directory}/new")
+                else:
+                    _make_safe(f"{directory}/new", path)
                 return new.written, path
             except FileExistsError:
                 # Another delivery of this microsecond and process number, on a clock set back, say.
@@ -81,6 +90,10 @@ def deliver_maildir(directory: str, pieces: Iterable[bytes], run: TransportRun, 
         raise Refused(f"unable to find a unique name in maildir {directory}/new", errno.EEXIST)
     finally:
         new.abandon()
+
+
+def _on_one_device(one: int, other: int) -> bool:
+    return os.fstat(one).st_dev == os.fstat(other).st_dev
 
 
 def _make_safe(directory: str, path: str) -> None:

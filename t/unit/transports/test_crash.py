@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -106,3 +107,34 @@ def test_a_body_that_cannot_be_read_is_not_half_a_message(tmp_path: Path, monkey
         copy.whole()
     os.close(fd)
     assert e.value.errno == errno.EIO
+
+
+def deliver(tmp_path: Path, one_device: bool, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Deliver to a maildir; the order of what makes the delivery count."""
+    steps: list[str] = []
+    for sub in ("new", "cur", "tmp"):
+        (tmp_path / "box" / sub).mkdir(parents=True)
+    real = NewFile.publish
+
+    def publish(self: NewFile, path: str, *, replace: bool = False) -> None:
+        steps.append("name")
+        real(self, path, replace=replace)
+
+    monkeypatch.setattr(NewFile, "publish", publish)
+    monkeypatch.setattr(maildir, "sync_directory", lambda path: steps.append("sync " + os.path.basename(path)))
+    monkeypatch.setattr(maildir, "_on_one_device", lambda one, other: one_device)
+    run = SimpleNamespace(
+        scope=SimpleNamespace(services=SimpleNamespace(clock=SystemClock(), primary_hostname=HOST)), data_fd=-1,
+        delivered=lambda *batch, sync=True: steps.append(f"journal {len(batch)} {sync}"))
+    options = SimpleNamespace(maildir_tag=None, maildir_retries=10)
+    maildir.deliver_maildir(str(tmp_path / "box"), [b"text"], run, options, 0o600, "t", 1, ["a", "b"])
+    assert len(os.listdir(tmp_path / "box" / "new")) == 1
+    return steps
+
+
+def test_on_the_spools_device_the_journal_follows_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert deliver(tmp_path, True, monkeypatch) == ["name", "journal 2 False", "sync new"]
+
+
+def test_on_another_device_the_name_is_made_safe_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert deliver(tmp_path, False, monkeypatch) == ["name", "sync new"]
