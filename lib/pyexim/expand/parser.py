@@ -49,6 +49,9 @@ _OCTAL: Final = re.compile(r"[0-7]{1,3}")
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{1,2}")
 _SYMBOL: Final = re.compile(r"[=<>]=?")
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v"}
+_ESCAPE_TABLE: Final = str.maketrans(_ESCAPES)
+_SIMPLE_ESCAPES: Final = re.compile(r"(?:\\[^0-7Nx])+", re.DOTALL)
+"""Escapes of one character each that need nothing after it."""
 
 DEEP: Final = 50
 """Nesting from which on the interpreter's limit on frames is lifted while parsing or evaluating."""
@@ -157,11 +160,19 @@ class Parser:
                 part = self._dollar()
                 parts.append(part if trace is None else trace.end_item(part, self.pos))
             elif c == "\\":
-                parts.append(self._backslash())
+                parts.append(self._backslash() if trace is not None else self._backslashes())
                 if trace is not None:
                     trace.literal(at, self.pos, "protected" if src.startswith("\\N", at) else "backslashed")
             else:
                 return
+
+    def _backslashes(self) -> str:
+        """Read a run of simple escapes at once, or one that is not simple."""
+        found = _SIMPLE_ESCAPES.match(self.src, self.pos)
+        if found is None:
+            return self._backslash()
+        self.pos = found.end()
+        return found[0][1::2].translate(_ESCAPE_TABLE)
 
     def _backslash(self) -> str:
         self.pos += 1
