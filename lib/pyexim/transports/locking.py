@@ -27,7 +27,6 @@ from pyexim.transports.paths import Refused, link_open_file
 
 ERRNO_LOCKFAILED: Final = -9
 UNKNOWN_END: Final = -1
-_ATTRIBUTE: Final = "user.pyexim.lock"
 
 _NO_TMPFILE: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 
@@ -58,19 +57,6 @@ def _boot() -> str:
         return ""
 
 
-def _inscribe(fd: int, content: bytes) -> None:
-    """Write who holds a lock into it, and into an attribute.
-
-    A power failure can leave the name and the attribute, which a file system journals, without the
-    content, which nobody syncs for so short a life.
-    """
-    os.pwrite(fd, content, 0)
-    try:
-        os.setxattr(fd, _ATTRIBUTE, content)
-    except (OSError, AttributeError):
-        return
-
-
 class LockFile:
     """A lock file that we hold; ``release`` removes it."""
 
@@ -81,7 +67,7 @@ class LockFile:
 
     def note(self, inode: int, start: int, end: int, *, sync: bool = False) -> None:
         """Record what we are about to write: from ``start`` to ``end`` (UNKNOWN_END) of the mailbox."""
-        _inscribe(self._fd, f"{self._owner} {inode} {start} {end:<12}\n".encode("latin-1"))
+        os.pwrite(self._fd, f"{self._owner} {inode} {start} {end:<12}\n".encode("latin-1"), 0)
         if sync:
             os.fsync(self._fd)
 
@@ -140,7 +126,7 @@ def _link_new(path: str, owner: str, host: str, mode: int, clock: Clock) -> int:
     try:
         fd = os.open(os.path.dirname(path), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode)
         os.fchmod(fd, mode)
-        _inscribe(fd, content)
+        os.write(fd, content)
         link_open_file(fd, path)
         return fd
     except FileExistsError:
@@ -161,7 +147,7 @@ def _link_hitching_post(path: str, content: bytes, host: str, mode: int, clock: 
     except OSError as e:
         raise _cannot(path, host, clock, e) from None
     try:
-        _inscribe(fd, content)
+        os.write(fd, content)
         try:
             os.link(name, path)
             return fd
@@ -200,7 +186,7 @@ def break_stale(path: str, mailbox: str, *, host: str, timeout: int, now: float)
             seen = os.lstat(path)
             if (seen.st_ino, seen.st_dev) != (st.st_ino, st.st_dev):
                 return True
-            content = os.pread(fd, 512, 0) or _attribute(fd)
+            content = os.pread(fd, 512, 0)
         note = _parse(content, host)
         if note is not None and _is_dead(note):
             _cut(mailbox, note)
@@ -215,13 +201,6 @@ def break_stale(path: str, mailbox: str, *, host: str, timeout: int, now: float)
     finally:
         if fd >= 0:
             os.close(fd)
-
-
-def _attribute(fd: int) -> bytes:
-    try:
-        return os.getxattr(fd, _ATTRIBUTE)
-    except (OSError, AttributeError):
-        return b""
 
 
 def _parse(content: bytes, host: str) -> list[str] | None:

@@ -173,7 +173,7 @@ class Smtp(Transport):
         try:
             return expand(source, run.scope)
         except ExpansionError as e:
-            raise Unable(f"failed to expand transport's helo_data value: {e.text}", -1) from None
+            raise Unable(f"failed to expand helo_data: {e.text}", -27) from None
         finally:
             del variables["sending_ip_address"], variables["sending_port"]
 
@@ -204,9 +204,10 @@ class Smtp(Transport):
         attempt.flags.append(f"interface={local[0]}:{local[1]}")
         try:
             name = helo if helo is not None else self._helo_now(run, local)
-        except Unable:
+        except Unable as e:
             session.quit()
-            raise
+            scope.services.log.main(f"H={host.name} [{host.address}]: {e.text}", message_id=run.message.message_id)
+            return errors.Failure(errors.HOST, e.text, e.errno, with_host=False)
         failure = session.start(name, extended=not self._in_list("hosts_avoid_esmtp", host, scope))
         if failure is not None:
             session.leave(failure)

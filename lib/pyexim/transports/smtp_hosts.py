@@ -82,6 +82,8 @@ def host_list(transport: Smtp, batch: list[Address], run: TransportRun) -> list[
     """Return the hosts to try, with addresses, in order.  Raises Unable."""
     options, first = transport.options, batch[0]
     hosts = first.host_list
+    if "fallback" in first.flags:
+        return _not_local(transport, _look_up(transport, hosts, run, first), run.scope)
     if hosts and not (options.hosts is not None and options.hosts_override):
         if _randomize(transport, run.scope) and hosts[0].mx < 0:
             hosts = _shuffled(hosts)
@@ -155,12 +157,17 @@ def _look_up(transport: Smtp, items: list[Host], run: TransportRun, first: Addre
     if not out:
         names = ":".join(h.name for h in items)
         raise Unable(f'lookup of host "{names}" failed in {transport.name} transport', ERRNO_UNKNOWNHOST)
-    if not options.allow_localhost:
+    return _not_local(transport, out, scope)
+
+
+def _not_local(transport: Smtp, hosts: list[Host], scope: Scope) -> list[Host]:
+    """Return hosts the first of which is not this one; Unable."""
+    if not transport.options.allow_localhost:
         from pyexim.routers.localhosts import is_local_address, is_local_name
         if any(h.address is not None and (is_local_address(h.address, scope) or is_local_name(h.name, scope))
-               for h in out[:1]):
-            raise Unable(f"{transport.name} transport found host {out[0].name} to be local", -1)
-    return out
+               for h in hosts[:1]):
+            raise Unable(f"{transport.name} transport found host {hosts[0].name} to be local", -50)
+    return hosts
 
 
 class HostLoop:

@@ -324,6 +324,8 @@ class Session:
             sent.flags.append("chunking")
         if envelope.prdr:
             sent.flags.append("prdr")
+        if "DSN" in client.capabilities:
+            sent.flags.append("dsn")
 
 
 # -- what the options want said
