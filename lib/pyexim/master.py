@@ -503,7 +503,8 @@ class Master:
             is_reserved=lambda: self._is_reserved(address, port), load=load_average)
         if log.selected("smtp_connection") and isinstance(verdict, admission.Admit):
             if not self._nolog(address, port):
-                log.main(f"SMTP connection from {shown} (TCP/IP connection count = {counts.total + 1})")
+                here = f" I=[{_plain_address(local[0])}]:{local[1]}" if log.selected("incoming_interface") else ""
+                log.main(f"SMTP connection from {shown}{here} (TCP/IP connection count = {counts.total + 1})")
         if isinstance(verdict, admission.Refuse):
             self._refuse(sock, verdict)
             return

@@ -9,7 +9,7 @@ import re
 
 from pyexim.mailfmt import rfc2047
 
-_piece = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\Z)|[^"(]+|\(', re.DOTALL).match
+_piece = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\Z)|[^"]+', re.DOTALL).match
 _special = re.compile(r"[<>@,;:\\.\[\]()]").search
 _escape = re.compile(r'(["\\])').sub
 _comment_mark = re.compile(r"[()]|\\(?:.|\Z)", re.DOTALL).finditer
@@ -32,7 +32,8 @@ def _comment_end(text: str, at: int) -> int:
 def fix(text: str, charset: str, top_bit: bool) -> str:
     """Return the phrase: encoded if it has unprintable octets, otherwise its parts quoted where needed.
 
-    Quoted strings and comments that are there already are kept (closed if they are not).
+    Quoted strings that are there already are kept (closed if they are not), and comments in a part that needs no
+    quotes for anything else.
     """
     name = text.strip(" \t\r\n\v\f")
     if not (rfc2047._printable_top if top_bit else rfc2047._printable)(name.replace("\t", " ")) or "=?" in name:
@@ -45,23 +46,27 @@ def fix(text: str, charset: str, top_bit: bool) -> str:
             out.append(name[at:])
             break
         piece = m.group()
-        if piece == "(":
-            end = _comment_end(name, at)
-            if end < 0:
-                out.append(name[at:] + ")")
-                break
-            out.append(name[at:end])
-            at = end
-            continue
         at = m.end()
         if piece[0] == '"':
             closed = len(piece) > 1 and piece[-1] == '"' and _closed(piece)
             out.append(piece if closed else piece + '"')
-        elif _special(piece):
-            out.append(_quote(piece))
         else:
-            out.append(piece)
+            bare, closed = _without_comments(piece)
+            out.append(_quote(piece) if _special(bare) else piece if closed else piece + ")")
     return "".join(out)
+
+
+def _without_comments(piece: str) -> tuple[str, bool]:
+    """Return a piece without its comments, which need no quotes of their own, and whether all are closed."""
+    out: list[str] = []
+    at = 0
+    while (start := piece.find("(", at)) >= 0:
+        out.append(piece[at:start])
+        at = _comment_end(piece, start)
+        if at < 0:
+            return "".join(out), False
+    out.append(piece[at:])
+    return "".join(out), True
 
 
 def _closed(piece: str) -> bool:

@@ -84,6 +84,8 @@ class Message:
     """A bounce or warning made here ("-localerror")."""
     sender_local: bool = False
     sender_set_untrusted: bool = False
+    unrewritten_sender: str = ""
+    """The envelope sender before rewriting has changed it."""
     frozen_since: float | None = None
     manual_thaw: bool = False
     deliver_firsttime: bool = False

@@ -43,6 +43,8 @@ def line(incoming: Incoming) -> str:
     if incoming.chunked:
         text += " K"
     text += f" S={message.message_size}"
+    if message.queue_name:
+        text += f" Q={message.queue_name}"
     if selected("8bitmime"):
         text += f" M8S={message.body_8bit}"
     if selected("receive_time"):

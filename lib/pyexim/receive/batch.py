@@ -15,6 +15,7 @@ from pyexim.mailfmt.address import parse_address
 from pyexim.model.connection import Connection
 from pyexim.model.message import Recipient
 from pyexim.receive.api import ReceiveRun
+from pyexim.receive.closing import lost_where
 from pyexim.receive.channel import Channel, InputTimeout
 from pyexim.receive.message import Incoming
 from pyexim.receive.session import Session
@@ -159,7 +160,9 @@ class Batch:
             address = f"{address}@{self.main.qualify_domain}"
         self.session.envelope.raw_sender = address
         if self.run.config.rewrite and address and rewrite.has_rules(self.run.config, "F"):
-            address = rewrite.rewrite_one(taint(address), "F", self.session.scope)
+            unrewritten, address = address, rewrite.rewrite_one(taint(address), "F", self.session.scope)
+            if address != unrewritten:
+                message.unrewritten_sender = taint(unrewritten)
         message.sender_address = taint(address)
         self.sender_given = True
 
@@ -189,8 +192,6 @@ class Batch:
         if "@" not in address:
             address = f"{address}@{self.main.qualify_recipient}"
         session.envelope.raw_recipients.append(address)
-        if self.run.config.rewrite and rewrite.has_rules(self.run.config, "T"):
-            address = rewrite.rewrite_one(taint(address), "T", session.scope)
         message.recipients.append(Recipient(taint(address)))
 
     def _data(self, line: str) -> None:
@@ -211,9 +212,12 @@ class Batch:
             outcome = incoming.spool_failed(e)
             raise BatchError(outcome.code, outcome.text, None) from None
         except BatchError:
+            where = lost_where(incoming)
+            if where != " (header)":
+                self.input.line_number += 1  # the line that is missing
             incoming.abort()
             who = connection_info(self.conn, session.log)
-            session.log.main(f"{who} lost while reading message data (after header)")
+            session.log.main(f"{who} lost while reading message data{where}")
             raise
         outcome = incoming.complete()
         if not outcome.accepted:

@@ -13,6 +13,7 @@ from pyexim.receive.texts import connection_info, duration, host_and_ident, show
 from pyexim.smtp.server import SyncError, TooMany
 
 if TYPE_CHECKING:
+    from pyexim.receive.message import Incoming
     from pyexim.receive.session import Session
 
 HISTORY: Final = 20
@@ -64,13 +65,14 @@ def lost(session: Session, phase: str) -> None:
     session.exit_code = 1
     if phase == "data" or session.incoming is not None:
         incoming = session.incoming
-        where = "after header" if phase == "data" and incoming is not None and not incoming.chunked else "header"
-        log.main(f"{connection_info(conn, log, inetd=session.inetd)} lost while reading message data ({where})")
+        where = lost_where(incoming) if incoming is not None else " (header)"
+        log.main(f"{connection_info(conn, log, inetd=session.inetd)} lost while reading message data{where}")
         session.core.send_raw(b"421 Lost incoming connection\r\n")
     elif session.core.state in ("sender", "ready"):
         session.incomplete("connection lost")
         if log.wants("lost_incoming_connection"):
-            log.main("unexpected disconnection while reading SMTP command from "
+            what = "EOF" if session.local else "disconnection"
+            log.main(f"unexpected {what} while reading SMTP command from "
                      f"{host_and_ident(conn, log, use_h=False)}{_since(session)}", selector="lost_incoming_connection")
         session.core.send_raw(f"421 {session.active_hostname} lost input connection\r\n".encode("latin-1"))
     else:
@@ -79,6 +81,14 @@ def lost(session: Session, phase: str) -> None:
                      selector="smtp_connection")
         session.core.send_raw(f"421 {session.active_hostname} lost input connection\r\n".encode("latin-1"))
     session.drop_incoming()
+
+
+def lost_where(incoming: Incoming) -> str:
+    """Return how far a message had come when its client was lost."""
+    collector = incoming.collector
+    if not collector.size:
+        return " (header)"
+    return "" if collector.header_ended else " (after header)"
 
 
 def timed_out(session: Session) -> None:

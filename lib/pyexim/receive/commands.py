@@ -49,7 +49,8 @@ def hello(session: Session, command: Command) -> None:
     conn.esmtp = command.verb == "EHLO"
     prefix = "local-" if session.local else ""
     conn.received_protocol = f"{prefix}{'e' if conn.esmtp else ''}smtp"
-    greeting = f"{session.active_hostname} Hello {conn.sender_ident + ' at ' if conn.sender_ident else ''}{name}"
+    who = conn.sender_host_name or name
+    greeting = f"{session.active_hostname} Hello {conn.sender_ident + ' at ' if conn.sender_ident else ''}{who}"
     if not session.local:
         greeting += f" [{conn.sender_host_address}]"
     code = 250

@@ -109,9 +109,14 @@ def fix(fields: Fields, message: Message, scope: Scope, controls: AclControls, o
     if active:
         _remove_sender(fields, scope, controls, origin)
         _add_message_id(fields, message, scope)
-        made = _fix_from(fields, message, scope, controls, origin)
-        if not made:
-            _check_sender(fields, message, scope, controls, origin)
+    if scope.config.rewrite:
+        _rewrite_recipients(fields, message, scope)
+    if active:
+        _fix_from(fields, message, scope, controls, origin)
+    if message.unrewritten_sender:
+        _add(fields, Header(taint(f"X-rewrote-sender: {message.unrewritten_sender}\n"), "*"))
+    if active:
+        _check_sender(fields, message, scope, controls, origin)
     _rewrite(fields, message, scope)
     if active and fields.prefixed("date") is None:
         prefix = "Resent-" if fields.resent else ""
@@ -169,8 +174,8 @@ def _own_address(scope: Scope, origin: Origin) -> str:
     return f"{origin.login}@{scope.config.main.qualify_domain}"
 
 
-def _fix_from(fields: Fields, message: Message, scope: Scope, controls: AclControls, origin: Origin) -> bool:
-    """Add a From: line where there is none, or complete one that has only the login; tell whether it is ours."""
+def _fix_from(fields: Fields, message: Message, scope: Scope, controls: AclControls, origin: Origin) -> None:
+    """Add a From: line where there is none, or complete one that has only the login."""
     name = "Resent-From" if fields.resent else "From"
     found = fields.prefixed("from")
     if found is not None:
@@ -181,22 +186,20 @@ def _fix_from(fields: Fields, message: Message, scope: Scope, controls: AclContr
                 new = Header(line, "F")
                 _replace(fields.headers, found, new)
                 fields.first[name.lower()] = new
-                return True
-        return False
+        return
     if origin.local:
-        if not message.sender_address:
-            return True
+        address = message.unrewritten_sender or message.sender_address
+        if not address:
+            return
         use_name = origin.name if origin.name_given or origin.sender_is_caller else ""
-        address = message.sender_address
     else:
         use_name = controls.submission_name or ""
-        address = message.sender_address or submission_address(message, scope, controls)
+        address = message.unrewritten_sender or message.sender_address or submission_address(message, scope, controls)
         if not address:
-            return True
+            return
     header = Header(taint(_address_line(scope, name, use_name, address)), "F")
     fields.first[name.lower()] = header
     _add(fields, header)
-    return True
 
 
 def submission_address(message: Message, scope: Scope, controls: AclControls) -> str:
@@ -271,6 +274,18 @@ def _check_sender(fields: Fields, message: Message, scope: Scope, controls: AclC
     _add(fields, Header(taint(_address_line(scope, name, full_name, address)), "S"))
     if not (origin.local and message.sender_set_untrusted) and message.sender_address:
         message.sender_address = taint(address)
+
+
+def _rewrite_recipients(fields: Fields, message: Message, scope: Scope) -> None:
+    """Rewrite the recipients; a line that goes nowhere keeps what they were."""
+    if not rewrite.has_rules(scope.config, "T"):
+        return
+    for recipient in message.recipients:
+        old = recipient.address
+        new = taint(rewrite.rewrite_one(taint(old), "T", scope))
+        if new != old:
+            recipient.address = new
+            _add(fields, Header(taint(f"X-rewrote-original-recipient: {old}\n"), "*"))
 
 
 def _rewrite(fields: Fields, message: Message, scope: Scope) -> None:

@@ -28,7 +28,7 @@ def acceptable(argument: str, session: Session) -> str | None:
         if extra and not name.startswith("[") and _name("".join(c for c in name if c not in extra) or "x"):
             return name
     junk = session.main.helo_accept_junk_hosts
-    if junk and session.matches(junk, "helo_accept_junk_hosts"):
+    if junk and not session.local and session.matches(junk, "helo_accept_junk_hosts"):
         return name
     return None
 

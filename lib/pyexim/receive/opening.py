@@ -42,10 +42,9 @@ def begin(session: Session) -> bool:
     if session.log.wants("smtp_connection") and not (
             main.hosts_connection_nolog and session.matches(main.hosts_connection_nolog, "hosts_connection_nolog")):
         session.logged_connection = True
-        count = f" (TCP/IP connection count = {conn.smtp_count_at_connection_start})" if (
-            conn.kind == "tcp" and not session.inetd) else ""
-        session.log.main(connection_info(conn, session.log, inetd=session.inetd) + count, selector="smtp_connection")
-    session.helo_required = not session.local and main.hosts_require_helo is not None and session.matches(
+        if conn.kind != "tcp" or session.inetd:  # the daemon has written its line before the session
+            session.log.main(connection_info(conn, session.log, inetd=session.inetd), selector="smtp_connection")
+    session.helo_required = main.hosts_require_helo is not None and session.matches(
         main.hosts_require_helo, "hosts_require_helo")
     if session.local:
         session.unqualified = {"sender": True, "recipient": True}
@@ -135,7 +134,7 @@ def _greet(session: Session) -> bool:
             return False
     enforce = session.controls.enforce_sync if session.controls.enforce_sync is not None else main.smtp_enforce_sync
     checked = enforce and conn.kind == "tcp"
-    if session.channel.sock is not None and conn.kind == "tcp":
+    if not session.local:
         session.pipe_connect = bool(main.pipelining_connect_advertise_hosts) and session.matches(
             main.pipelining_connect_advertise_hosts, "pipelining_connect_advertise_hosts")
     if checked and not session.pipe_connect:

@@ -76,7 +76,8 @@ def take(fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> 
     if not outcome.accepted:
         return _failed(task, channel, incoming, outcome.problem, outcome)
     _deliver(task, incoming)
-    return 0
+    # A message of which nothing is left has no id; the caller is told that it was not taken.
+    return 1 if incoming.discarded else 0
 
 
 def make_task(submission: Submission, conn: Connection, run: ReceiveRun) -> Task:
@@ -112,7 +113,10 @@ def make_task(submission: Submission, conn: Connection, run: ReceiveRun) -> Task
             conn.authenticated_sender = untaint(own)
     envelope = Envelope(raw_sender=message.sender_address, reference=services.message_reference)
     if message.sender_address and rewrite.has_rules(run.config, "F"):
-        message.sender_address = taint(rewrite.rewrite_one(message.sender_address, "F", scope))
+        unrewritten = message.sender_address
+        message.sender_address = taint(rewrite.rewrite_one(unrewritten, "F", scope))
+        if message.sender_address != unrewritten:
+            message.unrewritten_sender = unrewritten
     controls = controls_of(scope)
     if submission.suppress_local_fixups:
         controls.suppress_local_fixups = True
@@ -137,8 +141,6 @@ def _parse(task: Task, text: str) -> tuple[str, str | None]:
 
 def _add_recipient(task: Task, address: str) -> None:
     task.envelope.raw_recipients.append(address)
-    if task.run.config.rewrite and rewrite.has_rules(task.run.config, "T"):
-        address = rewrite.rewrite_one(taint(address), "T", task.scope)
     task.message.recipients.append(Recipient(taint(address)))
 
 
@@ -235,7 +237,8 @@ class Extracting(Incoming):
             self._extract()
 
     def _process(self) -> Outcome | None:
-        if self.task.submission.extract_recipients and not self.message.recipients:
+        strict = self.task.bad and self.task.submission.error_mode in ("p", "q")
+        if self.task.submission.extract_recipients and (strict or not self.message.recipients):
             fixups.fix(self.fields, self.message, self.scope, self.controls, self.origin)
             bad = bool(self.task.bad)
             text = "bad addresses found in headers" if bad else "no recipients found in headers"
@@ -340,8 +343,10 @@ def _no_sender(task: Task, detail: str) -> int:
 def _tell(task: Task, problem: str, detail: str) -> None:
     main = task.run.config.main
     if problem in ("bad_address", "bad_addresses"):
-        lead = " " if problem == "bad_addresses" else ""
-        text = "".join(f"exim: invalid address: {lead}{b.text}: {b.error}\n" for b in task.bad)
+        if problem == "bad_address":
+            text = "".join(f'exim: bad recipient address "{b.text}": {b.error}\n' for b in task.bad)
+        else:
+            text = "".join(f"exim: invalid address:  {b.text}: {b.error}\n" for b in task.bad)
     elif problem == "no_recipients":
         text = "exim: no recipients in message\n"
     elif problem == "size":

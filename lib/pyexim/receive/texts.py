@@ -43,7 +43,7 @@ def host_and_ident(conn: Connection, log: LogSink, *, use_h: bool = True) -> str
         text = "H=" + text
     if conn.interface_address is not None and log.selected("incoming_interface"):
         text += f" I=[{conn.interface_address}]:{conn.interface_port}"
-    if conn.sender_ident is not None and use_h:
+    if conn.sender_ident is not None:
         text += f" U={conn.sender_ident}"
     return text
 
@@ -52,19 +52,22 @@ def received_host(conn: Connection, log: LogSink) -> str | None:
     """Return the client as $sender_rcvhost shows it in Received: lines; None without one."""
     if conn.sender_host_address is None:
         return None
-    bare = f"[{conn.sender_host_address}]"
-    address = bare
-    if conn.sender_host_port and log.selected("incoming_port"):
-        address += f":{conn.sender_host_port}"
+    address = bare = f"[{conn.sender_host_address}]"
     helo, ident, name = conn.sender_helo_name, conn.sender_ident, conn.sender_host_name
     inner = []
+    if conn.sender_host_port and log.selected("incoming_port"):
+        if name is None:
+            inner.append(f"port={conn.sender_host_port}")
+        else:
+            address += f":{conn.sender_host_port}"
     if helo and helo != bare and (name is None or lower(helo) != lower(name)):
         inner.append(f"helo={helo}")
     if ident:
         inner.append(f"ident={ident}")
     if name is None:
         return f"{address} ({' '.join(inner)})" if inner else address
-    return f"{name} ({' '.join([address, *inner])})"
+    # With all three the line would be too long.
+    return f"{name}{chr(10) + chr(9) if len(inner) == 2 else ' '}({' '.join([address, *inner])})"
 
 
 def connection_info(conn: Connection, log: LogSink, *, inetd: bool = False) -> str:
@@ -72,8 +75,7 @@ def connection_info(conn: Connection, log: LogSink, *, inetd: bool = False) -> s
     if conn.host_checking:
         return f"SMTP connection from {full_host(conn, log)}"
     if conn.kind != "tcp":
-        host = host_and_ident(conn, log, use_h=False)
-        return f"SMTP connection from {host}"
+        return f"SMTP connection from {conn.sender_ident or ''}"
     if inetd:
         return f"SMTP connection from {full_host(conn, log)} (via inetd)"
     text = f"SMTP connection from {full_host(conn, log)}"

@@ -17,12 +17,12 @@ from pyexim.expand import regex
 from pyexim.expand.engine import expand, is_literal
 from pyexim.expand.scope import Scope
 from pyexim.mailfmt.address import ParsedAddress, parse_address
-from pyexim.match.lists import match_domain
 from pyexim.model.message import Recipient
 from pyexim.receive.collect import FROM_LINE
 from pyexim.receive.message import PROHIBITED, TEMPORARY, Incoming, write_rejection
 from pyexim.receive.texts import fold_reply
 from pyexim.rewrite import api as rewrite
+from pyexim.routers.percent import percent_hack
 from pyexim.smtp.parameters import MAIL_PARAMETERS, RCPT_PARAMETERS, parse_size, split_parameters
 from pyexim.smtp.server import Command
 
@@ -109,14 +109,16 @@ def mail(session: Session, command: Command) -> None:
         address = session.untrusted_sender(address)
     elif address and not parsed.domain_at:
         if not session.takes_unqualified("sender"):
-            session.log.reject(f"unqualified sender rejected: <{path.strip('<>')}> {session.who()}")
+            session.log.reject(f"unqualified sender rejected: <{path.strip('<>')}> {session.who()}", also_main=False)
             core.reply(501, f"{argument}: sender address must contain a domain")
             return
         address = taint(f"{address}@{main.qualify_domain}")
     if not _size_allowed(session, message.message_size, given):
         return
     if session.config.rewrite and address and rewrite.has_rules(session.config, "F"):
-        address = rewrite.rewrite_one(address, "F", session.scope)
+        unrewritten, address = address, rewrite.rewrite_one(address, "F", session.scope)
+        if address != unrewritten:
+            message.unrewritten_sender = unrewritten
     message.sender_address = taint(address)
     session.envelope.raw_sender = given if parsed.domain_at or not given else address
     if main.acl_smtp_mail is not None and not _mail_acl(session, address):
@@ -146,10 +148,7 @@ def _mail_parameters(session: Session, parameters: list[tuple[str, str]]) -> str
     assert message is not None
     for name, value in parameters:
         if name == "SIZE":
-            size = parse_size(value)
-            if size is None:
-                return "invalid data for SIZE"
-            message.message_size = size
+            message.message_size = parse_size(value) or 0  # a number that is none is ignored, as in Exim
         elif name == "BODY":
             body = value.upper()
             if body not in ("7BIT", "8BITMIME") or not session.main.accept_8bitmime:
@@ -272,18 +271,14 @@ def rcpt(session: Session, command: Command) -> None:
         address = _qualified_recipient(session, address, argument)
         if not address:
             return
-    if main.percent_hack_domains:
-        address = percent_hack(session, address)
     limit = session.value_of(main.recipients_max, "recipients_max", 50000)
     if 0 < limit < session.rcpt_count:
         _too_many_recipients(session)
         return
-    raw = address
-    if session.config.rewrite and rewrite.has_rules(session.config, "T"):
-        address = rewrite.rewrite_one(address, "T", session.scope)
     discard = session.mail_discarded
     if not discard:
-        result = acl.run_acl("rcpt", main.acl_smtp_rcpt, session.scope, recipient=address)
+        tested = percent_hack(address, session.scope) if main.percent_hack_domains else address
+        result = acl.run_acl("rcpt", main.acl_smtp_rcpt, session.scope, recipient=tested)
         if result.status not in (acl.OK, acl.DISCARD):
             session.count_rcpt("defer" if result.status == acl.DEFER else "fail")
             session.refuse(result, f"RCPT {path}")
@@ -299,7 +294,7 @@ def rcpt(session: Session, command: Command) -> None:
         _log_discarded(session, path, "MAIL", None)
         return
     message.recipients.append(Recipient(taint(address), dsn_orcpt=orcpt, dsn_flags=flags))
-    session.envelope.raw_recipients.append(raw)
+    session.envelope.raw_recipients.append(address)
 
 
 def _log_discarded(session: Session, path: str, where: str, result: acl.AclResult | None) -> None:
@@ -331,25 +326,10 @@ def _qualified_recipient(session: Session, address: str, argument: str) -> str:
     assert message is not None
     if lower(address) == "postmaster" or session.takes_unqualified("recipient"):
         return taint(f"{address}@{main.qualify_recipient}")
-    session.log.reject(f"unqualified recipient rejected: {argument} {session.who()}")
+    session.log.reject(f"unqualified recipient rejected: {argument} {session.who()}", also_main=False)
     session.count_rcpt("fail")
     session.core.reply(501, f"{argument}: recipient address must contain a domain")
     return ""
-
-
-def percent_hack(session: Session, address: str) -> str:
-    """Turn user%host@domain into user@host where the domain is in percent_hack_domains."""
-    main = session.main
-    for _ in range(16):
-        local_part, _, domain = address.rpartition("@")
-        at = local_part.rfind("%")
-        if at < 0 or not match_domain(domain, main.percent_hack_domains or "", session.scope):
-            break
-        user, host = local_part[:at], local_part[at + 1:]
-        if not host:
-            break
-        address = taint(f"{user}@{lower(host)}")
-    return address
 
 
 def _too_many_recipients(session: Session) -> None:

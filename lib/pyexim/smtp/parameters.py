@@ -28,7 +28,8 @@ def split_parameters(argument: str, known: frozenset[str]) -> tuple[str, list[tu
         if at < 0:
             break
         name, equals, value = argument[at + 1:].partition("=")
-        if not equals or not name.isascii() or name.upper() not in known or (not value and name.upper() != "NOTIFY"):
+        if not equals or not name.isascii() or name.upper() not in known or (
+                not value and name.upper() not in ("NOTIFY", "SIZE")):
             break
         found.append((name.upper(), like(value, argument)))
         argument = like(argument[:at].rstrip(" \t"), argument)
@@ -38,6 +39,8 @@ def split_parameters(argument: str, known: frozenset[str]) -> tuple[str, list[tu
 
 def parse_size(text: str) -> int | None:
     """Return the number of a SIZE parameter; None where it is none.  Any number of digits."""
+    if text[:1] == "-" and _digits(text[1:]):
+        return MAX_CHUNK
     if not _digits(text):
         return None
     return int(text) if len(text) <= 18 else MAX_CHUNK

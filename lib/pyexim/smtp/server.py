@@ -467,7 +467,7 @@ class Server:
             self._closing = True
             self._tail = TooMany("unrecognized commands", line)
             return Refused("syntax", line, "unrecognized command")
-        self._out.append(b"500 unrecognized command\r\n")
+        self._count_synprot(500, "unrecognized command", line)
         return Refused("syntax", line, "unrecognized command")
 
     def _wrong(self, kind: str, code: int, text: str, line: str, verb: str) -> Event:
@@ -484,6 +484,7 @@ class Server:
             if self.pipelining and self._mail_refused:
                 self._out.append(b"503 sender not yet given\r\n")
                 return Refused("protocol", line, why, verb, False)
+            self._previous = ""
         if self.state == CHUNKING and verb != "BDAT":
             self.state = CHUNK_BROKEN
         if verb == "BDAT":
