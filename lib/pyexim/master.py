@@ -52,7 +52,7 @@ IDLE_WAIT: Final = 10.0
 """Seconds between looks at children when nothing happens."""
 NO_LIMIT: Final = 1e9
 """Seconds that stand for a time limit that is not set."""
-FORK_AFTER: Final = 0.004
+FORK_AFTER: Final = 0.008
 """Seconds that a connection waits for a child to become free before one is forked for it."""
 FORK_PATIENCE: Final = 10.0
 """Seconds after which it is refused where none can be forked."""
@@ -353,6 +353,7 @@ class Master:
             self._restart_helpers()
         for waiting in self.lounge.overdue(now):
             self._resume(waiting)
+        self._grow(now)
         self._run_queues(now)
         self._unregister(self.pool.relax(now))
         if self.flags.reload:
