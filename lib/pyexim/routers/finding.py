@@ -163,7 +163,9 @@ def _log_nothing(name: str, scope: Scope) -> None:
     during = ""
     if not scope.is_delivery and conn is not None and conn.sender_host_address:
         during = f" (during SMTP connection from {sender_fullhost(conn)})"
-    log.main(f"no IP address found for host {name}{during}", selector="host_lookup_failed")
+    message = scope.message
+    log.main(f"no IP address found for host {name}{during}", selector="host_lookup_failed",
+             message_id=(message.message_id or None) if message is not None else None)
 
 
 def _mx_sublist(item: Host, search: HostSearch, scope: Scope) -> list[Host] | str | None:

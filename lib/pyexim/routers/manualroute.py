@@ -135,7 +135,10 @@ class Manualroute(Router):
             problem = f"error in {self.name} router: no host(s) specified for domain {address.domain}"
             self._log(run, problem)
             return Deferred(problem)
-        return self._remote(text, words, address, run, outcome)
+        result = self._remote(text, words, address, run, outcome)
+        if not isinstance(result, Routed):
+            address.transport = None  # it was not routed after all, and no log line is to say so
+        return result
 
     def _remote(self, text: str, words: RuleOptions, address: Address, run: RouteRun,
                 outcome: RouteOutcome) -> RouteOutcome:
@@ -152,11 +155,11 @@ class Manualroute(Router):
         if found.failed:
             address.host_list = []
             return self._failure(options.host_find_failed,
-                                 f'lookup of host "{found.failed}" failed in {self.name} router', found.failed)
+                                 f'lookup of host "{found.failed}" failed in {self.name} router', ERRNO_UNKNOWNHOST)
         if not found.hosts and not found.local_first:
             return self._failure(options.host_all_ignored,
                                  f"lookup failed for all hosts in {self.name} router: "
-                                 f"host_find_failed=ignore host_all_ignored={options.host_all_ignored}", "")
+                                 f"host_find_failed=ignore host_all_ignored={options.host_all_ignored}", -1)
         if found.local_first:
             decided = obey_self(self, address, found.hosts[0].name, run)
             if decided is not None:
@@ -180,7 +183,7 @@ class Manualroute(Router):
                 self._hosts[text] = known
         return known
 
-    def _failure(self, word: str, text: str, name: str) -> RouteOutcome:
+    def _failure(self, word: str, text: str, errno: int) -> RouteOutcome:
         """Do what host_find_failed or host_all_ignored says."""
         if word == "decline":
             return Declined()
@@ -188,7 +191,7 @@ class Manualroute(Router):
             return Passed()
         if word == "fail":
             return Failed(text)
-        return Deferred(text, freeze=word == "freeze", errno=ERRNO_UNKNOWNHOST)
+        return Deferred(text, freeze=word == "freeze", errno=errno)
 
     def _unknown_word(self, word: str, run: RouteRun) -> Deferred:
         text = f'unknown routing option or transport name "{word}"'
