@@ -7,9 +7,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+from pyexim.base.record import dataclass, field
 from pyexim.config.configuration import Configuration
 from pyexim.expand.scope import Services
 from pyexim.spool.api import SpoolSettings

@@ -9,8 +9,7 @@ Spec: chapter "SMTP processing", section "Outgoing SMTP and LMTP over TCP/IP"; -
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-
+from pyexim.base.record import dataclass, field, replace
 from pyexim.deliver.api import Attempt, DeliverRun
 from pyexim.deliver.pool import ProcessPool
 from pyexim.deliver.process import deliver

@@ -5,8 +5,7 @@ Spec: options auto_thaw, timeout_frozen_after, ignore_bounce_errors_after; switc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from pyexim.base.record import dataclass
 from pyexim.model.message import Message
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 from setproctitle import setproctitle
 
 from pyexim import privs, settings
 from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
+from pyexim.base.record import dataclass, replace
 from pyexim.config.configuration import Configuration
 from pyexim.deliver.jobs import decode_job, encode_job, encode_results, unpack, unpack_address
 from pyexim.deliver.starter import LocalJob, StarterSettings

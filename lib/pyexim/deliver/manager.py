@@ -16,11 +16,11 @@ import signal
 import socket
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pyexim import child, fdpass
 from pyexim.base.clock import Clock
+from pyexim.base.record import dataclass, field
 from pyexim.deliver import worker
 from pyexim.deliver.api import DeliverRun
 from pyexim.deliver.pool import Parking

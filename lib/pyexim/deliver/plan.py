@@ -10,11 +10,11 @@ transports", "Retry configuration", and section "Outgoing SMTP" of "SMTP process
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError
 from pyexim.base.octets import lower
+from pyexim.base.record import dataclass, field
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.match.lists import match_domain, split_list

@@ -299,6 +299,7 @@ class _Delivery:
         if not self.plan.remote:
             return
         addresses = self._not_held_back(self.plan.remote)
+        remote.add_fallback_hosts(addresses, self.scope)
         for last in (False, True):
             batches: list[tuple[list[Address], str]] = []
             for batch in plan.remote_batches(addresses, self.scope):
@@ -312,10 +313,11 @@ class _Delivery:
                 return
             for address in addresses:
                 address.host_list, address.fallback_hosts = address.fallback_hosts, []
+                address.flags.add("fallback")
 
     def _run_batches(self, batches: list[tuple[list[Address], str]]) -> None:
         first = self.was_firsttime
-        work = remote.RemoteRun(self.scope, self.locked, self.record.journal, first, self.run.continued)
+        work = remote.RemoteRun(self.scope, self.locked, self.record.journal, first, self.run.continued, self.run.force)
         limit = min(self.main.remote_max_parallel, len(batches))
         if limit > 1 and self.run.continued is None and not self.message.dont_deliver:
             remote.deliver_parallel(batches, work, limit, self._remote_done, panic=self.services.log.panic)
@@ -387,16 +389,18 @@ class _Delivery:
                 self.services.log.main(f"<{result.address.address}>: {batch[0].transport.name} transport output: "
                                        f"{printable(result.log_output)}", message_id=self.message.message_id)
         results = self._with_journal(results)
+        if len(results) > 1:
+            place = {id(a): i for i, a in enumerate(batch)}
+            results.sort(key=lambda r: place.get(id(r.address), 0))
         good = [r for r in results if r.status == OK and not r.return_output]
         shadow = ""
         if good and batch[0].transport.driver.is_local and batch[0].transport.options.shadow_transport:
             shadow = self._shadow([r.address for r in good], path)
-        if good:
-            self.record.succeeded(good, return_path=path, shadow=shadow)
-            if batch[0].transport.driver.is_local:
-                self._forget_failures(good)
+        if good and batch[0].transport.driver.is_local:
+            self._forget_failures(good)
         for result in results:
             if result.status == OK and not result.return_output:
+                self.record.succeeded(result, first=result is good[0], return_path=path, shadow=shadow)
                 continue
             address = result.address
             address.errno, address.more_errno = result.errno, result.more_errno

@@ -125,26 +125,25 @@ class Record:
                 self.note(f"{parent.address}: children all complete")
             parent = parent.parent
 
-    def succeeded(self, results: list[Result], *, return_path: str | None, shadow: str = "") -> None:
-        """Log deliveries of one batch, and mark them as done."""
-        first = True
-        for result in results:
-            address = result.address
-            self.delivered.append(address)
-            if not self._quiet(address):
-                mark = "*>" if self.message.dont_deliver else "=>" if first else "->"
-                self.main(loglines.delivered(
-                    result, mark, self.selected, sender=self.message.sender_address, return_path=return_path,
-                    queue_seconds=self.scope.services.clock.time() - self._queue_start(),
-                    queue_name=self.message.queue_name, size=result.size, shadow=shadow))
-            first = False
-            self.note(loglines.msglog_delivered(address, address.transport.name))
-            self.retries += result.retries
-            if result.journal_error:
-                self.journal_failed(result.journal_error)
-            if result.host_name is not None:
-                address.host_used = Host(result.host_name, result.host_address, result.host_port)
-            self.done(address)
+    def succeeded(self, result: Result, *, first: bool, return_path: str | None, shadow: str = "") -> None:
+        """Log a delivery (``first`` of its batch or not), and mark it as done."""
+        address = result.address
+        self.delivered.append(address)
+        if not self._quiet(address):
+            mark = "*>" if self.message.dont_deliver else "=>" if first else "->"
+            self.main(loglines.delivered(
+                result, mark, self.selected, sender=self.message.sender_address, return_path=return_path,
+                queue_seconds=self.scope.services.clock.time() - self._queue_start(),
+                queue_name=self.message.queue_name, size=result.size, shadow=shadow))
+        self.note(loglines.msglog_delivered(address, address.transport.name))
+        self.retries += result.retries
+        if result.journal_error:
+            self.journal_failed(result.journal_error)
+        if result.host_name is not None:
+            address.host_used = Host(result.host_name, result.host_address, result.host_port)
+        if "dsn" in result.flags:
+            address.flags.add("dsn_passed")
+        self.done(address)
 
     def _queue_start(self) -> float:
         if self.selected("queue_time_exclusive"):

@@ -33,6 +33,24 @@ class RemoteRun:
     journal: Callable[..., None]
     first_attempt: bool
     continued: object = None
+    force: bool = False
+
+
+def add_fallback_hosts(addresses: list[Address], scope: Scope) -> None:
+    """Give addresses without fallback hosts of their router those of their transport."""
+    for address in addresses:
+        source = getattr(address.transport.options, "fallback_hosts", None)
+        if source is None or address.fallback_hosts:
+            continue
+        from pyexim.routers.hostlist import parse_host_list  # rarely used
+
+        scope.address = address
+        try:
+            address.fallback_hosts = parse_host_list(expand(source, scope))
+        except ExpansionError as e:
+            scope.services.log.panic(f'failed to expand fallback_hosts "{source}" in {address.transport.name} '
+                                     f"transport: {e.text}")
+    scope.address = None
 
 
 def return_path(batch: list[Address], sender: str) -> str:
@@ -91,7 +109,7 @@ def deliver_batch(batch: list[Address], path: str, remote: RemoteRun, *, data_fd
                        host_name=host.name if host else None, host_address=host.address if host else None,
                        host_port=host.port if host else None) for a in batch]
     run = TransportRun(scope=scope, message=message, data_fd=data_fd, delivered=remote.journal, return_path=path,
-                       continued=remote.continued, first_attempt=remote.first_attempt)
+                       continued=remote.continued, first_attempt=remote.first_attempt, force=remote.force)
     with entered(batch[0], scope) as free:
         if not free:
             return [Result(a, DEFER, "concurrency limit reached for transport", errno=ERRNO_TRETRY) for a in batch]

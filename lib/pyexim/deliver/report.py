@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 
 from pyexim.base.octets import lower
+from pyexim.base.record import dataclass
 from pyexim.deliver.loglines import final_name
 from pyexim.model.address import Address
 from pyexim.model.message import Message

@@ -20,10 +20,10 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from pyexim import child, fdpass
+from pyexim.base.record import dataclass, field
 from pyexim.config.configuration import Configuration
 from pyexim.deliver.jobs import decode_results
 from pyexim.deliver.starting import Server, StarterError, StarterSettings, check_user, open_as, start_child

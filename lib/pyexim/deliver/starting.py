@@ -17,10 +17,10 @@ import select
 import socket
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pyexim import child, fdpass, privs
+from pyexim.base.record import dataclass
 
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
 STAY: Final = 1000

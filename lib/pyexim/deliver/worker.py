@@ -10,10 +10,10 @@ import gc
 import select
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from pyexim import fdpass
+from pyexim.base.record import replace
 from pyexim.deliver.api import DeliverRun
 from pyexim.deliver.pool import SharedPool
 from pyexim.deliver.process import deliver
