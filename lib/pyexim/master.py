@@ -18,13 +18,13 @@ import socket
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from setproctitle import setproctitle
 
 from pyexim import EXIM_VERSION, child, fdpass
 from pyexim.base.errors import ConfigError, ExpansionError
+from pyexim.base.record import dataclass
 from pyexim.config.configuration import Configuration
 from pyexim.daemon import admission, command, listeners, pidfile, pool, reception, timer
 from pyexim.daemon.lounge import Lounge, Waiting
@@ -52,8 +52,10 @@ IDLE_WAIT: Final = 10.0
 """Seconds between looks at children when nothing happens."""
 NO_LIMIT: Final = 1e9
 """Seconds that stand for a time limit that is not set."""
-FORK_AFTER: Final = 0.008
-"""Seconds that a connection waits for a child to become free before one is forked for it."""
+FORK_AFTER: Final = 0.02
+"""Seconds without any child becoming free after which more are forked."""
+FAIR_WAIT: Final = 0.2
+"""Seconds that a connection waits at most before one is forked for it all the same."""
 FORK_PATIENCE: Final = 10.0
 """Seconds after which it is refused where none can be forked."""
 ACCEPTS_PER_TURN: Final = 64
@@ -122,6 +124,8 @@ class Master:
         self.pool = pool.Pool(self._fork_reception, process.config.main.smtp_accept_max)
         self.lounge = Lounge()
         self.pending: deque[Pending] = deque()
+        self.last_free = 0.0
+        """When a child last became free."""
         self._settings = self._admission_settings()
 
     # -- starting
@@ -365,12 +369,17 @@ class Master:
             return 0.0
         now = self.clock.monotonic()
         times = [t.due - now for t in self.timers]
-        if self.pending:
-            times.append(FORK_AFTER)
+        if self.listening and not self.pool.idle and not self.pool.full:
+            times.append(self._stalled_at() - now)
         deadline = self.lounge.next_deadline()
         if deadline is not None:
             times.append(deadline - now)
         return max(0.0, min([IDLE_WAIT, *times]))
+
+    def _stalled_at(self) -> float:
+        """Return when more children are to be forked, unless one becomes free before."""
+        at = self.last_free + FORK_AFTER
+        return min(at, self.pending[0].since + FAIR_WAIT) if self.pending else at
 
     def _drain_wake(self) -> None:
         try:
@@ -403,6 +412,7 @@ class Master:
             for fd in got[1]:
                 os.close(fd)
         if got is not None and got[0]["type"] in ("ready", "park"):
+            self.last_free = self.clock.monotonic()
             if one.generation == self.pool.generation:
                 self.pool.ready(one)
                 return
@@ -537,10 +547,14 @@ class Master:
         self.pool.content()
 
     def _grow(self, now: float) -> None:
-        """Fork for connections that have waited for a child; refuse those that no child can be had for."""
-        if not self.pending or now - self.pending[0].since < FORK_AFTER:
+        """Fork where all children are held up: for connections that wait, and one to spare for the next.
+
+        As long as children keep becoming free, more of them would only share the processors' time.
+        """
+        if self.pool.idle or self.pool.full or not self.listening or now < self._stalled_at():
             return
-        made = self.pool.grow(len(self.pending))
+        self.last_free = now
+        made = self.pool.grow(max(1, len(self.pending)))
         self._register(made)
         self._serve_pending()
         if self.pending and not made and now - self.pending[0].since > FORK_PATIENCE:

@@ -8,7 +8,8 @@ smtp_load_reserve, smtp_accept_queue of "Main configuration".
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from pyexim.base.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ Spec: chapter "Starting the daemon and the use of network interfaces".
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 
 from pyexim.base.errors import ConfigError
 from pyexim.base.ipaddress import split_host_port
+from pyexim.base.record import dataclass
 from pyexim.config.main_options import MainOptions
 from pyexim.match.lists import split_list
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import heapq
 import socket
-from dataclasses import dataclass, field
+
+from pyexim.base.record import dataclass, field
 
 
 @dataclass(slots=True)

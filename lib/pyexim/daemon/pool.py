@@ -8,8 +8,9 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from pyexim.base.record import dataclass
 
 LOW: Final = 2
 """Idle children kept ready."""
@@ -60,6 +61,16 @@ class Pool:
         """Sessions being served."""
         return len(self.children) - len(self._idle)
 
+    @property
+    def idle(self) -> int:
+        """Children that are free."""
+        return len(self._idle)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more may be forked."""
+        return 0 < self.limit <= len(self.children)
+
     def from_host(self, address: str) -> int:
         """Sessions being served for one host."""
         return self._hosts.get(address, 0)
@@ -68,7 +79,7 @@ class Pool:
         """Fork up to ``count`` children within the limit; those that were made."""
         made = []
         for _ in range(count):
-            if self.limit > 0 and len(self.children) >= self.limit:
+            if self.full:
                 break
             try:
                 pid, control = self._fork(self.generation)
