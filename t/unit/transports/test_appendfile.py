@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from delivery import Delivery
 
+from pyexim.base.clock import FixedClock
 from pyexim.base.errors import ConfigError
 from pyexim.transports import locking
 
@@ -22,6 +23,7 @@ def into_file(path: Path, **options: Any) -> Delivery:
 
 def test_mbox(tmp_path: Path) -> None:
     d = into_file(tmp_path / "box")
+    d.services.clock = FixedClock()
     for _ in range(2):
         assert d.run(d.message(body=b"From me\n.dot\n"))[0].status == "ok"
     text = (tmp_path / "box").read_text()
