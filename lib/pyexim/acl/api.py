@@ -6,8 +6,6 @@ itself, or the name of a file that holds one, and is parsed once per text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyexim.acl.compiler import AclError, AclSet, TaintedAcl
 from pyexim.acl.parser import parse_acl
 from pyexim.acl.run import DEFER as _DEFER
@@ -21,6 +19,7 @@ from pyexim.acl.texts import split_code
 from pyexim.acl.where import ACCEPTED_WHEN_UNSET, OPTIONS
 from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
 from pyexim.base.octets import lower
+from pyexim.base.record import dataclass
 from pyexim.base.taint import taint
 from pyexim.config.configuration import Configuration
 from pyexim.expand.engine import expand, is_literal

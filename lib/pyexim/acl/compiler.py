@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pyexim.acl import run as engine
@@ -18,6 +17,7 @@ from pyexim.acl.table import BY_NAME, Row
 from pyexim.acl.where import NAMES
 from pyexim.base.errors import ConfigError, Place
 from pyexim.base.octets import SPACE
+from pyexim.base.record import dataclass
 from pyexim.base.taint import is_tainted
 from pyexim.config.configuration import Configuration
 from pyexim.expand.engine import is_literal

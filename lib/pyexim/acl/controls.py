@@ -13,9 +13,9 @@ ACLs" of the chapter "Access control lists"; "Submission mode" of "Message proce
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+from pyexim.base.record import dataclass, field
 from pyexim.expand.scope import Scope
 
 AT_END, AT_START, AFTER_RECEIVED, AT_START_RFC = "end", "start", "received", "start_rfc"

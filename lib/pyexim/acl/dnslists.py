@@ -7,7 +7,6 @@ says.  Spec: sections "Using DNS lists" to "DNS lists and IPv6".
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Final
 
 from pyexim.acl.compiler import Build, with_argument
@@ -16,6 +15,7 @@ from pyexim.acl.run import DEFER, FAIL, OK, AclRun, Step
 from pyexim.acl.where import NAMES, NON_SMTP
 from pyexim.base.ipaddress import reverse, to_bytes
 from pyexim.base.octets import SPACE
+from pyexim.base.record import dataclass, field
 from pyexim.expand.lists import split_list
 from pyexim.verify.dnsrecords import Answer, records
 

@@ -8,12 +8,12 @@ configuration.  Spec: section "Format of an ACL".
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Final
 
 from pyexim.acl.table import BY_NAME
 from pyexim.base.errors import ConfigError, Place
 from pyexim.base.octets import SPACE
+from pyexim.base.record import dataclass, field
 from pyexim.config.configuration import AclLine
 
 VERBS: Final = frozenset({"accept", "defer", "deny", "discard", "drop", "require", "warn"})

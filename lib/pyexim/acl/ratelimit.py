@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pyexim.acl.compiler import Build, with_argument
@@ -20,6 +19,7 @@ from pyexim.acl.parser import Item
 from pyexim.acl.run import DEFER, FAIL, OK, AclRun, Step
 from pyexim.acl.where import NAMES
 from pyexim.base.octets import SPACE
+from pyexim.base.record import dataclass
 
 DATABASE: Final = "ratelimit"
 _NUMBER: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([KMG]?)\Z", re.ASCII)

@@ -5,7 +5,6 @@ Spec: section "Previously seen user and hosts".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from pyexim.acl.compiler import Build, with_argument
@@ -13,6 +12,7 @@ from pyexim.acl.modifiers import parse_time
 from pyexim.acl.parser import Item
 from pyexim.acl.run import FAIL, OK, AclRun, Step
 from pyexim.base.octets import SPACE
+from pyexim.base.record import dataclass
 from pyexim.expand.lists import split_list
 
 DATABASE: Final = "seen"

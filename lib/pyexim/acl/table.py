@@ -7,10 +7,10 @@ that forbid an item are what Exim 4.96 refuses.  Spec: sections "ACL modifiers" 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from pyexim.acl.where import COMMANDS, CONTENT, ENVELOPE, EVERYWHERE, NON_SMTP
+from pyexim.base.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ Spec: section "ACL conditions" (``verify = ...``) and "Address verification"; ca
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from pyexim.acl.compiler import Build
@@ -16,6 +15,7 @@ from pyexim.acl.parser import Item
 from pyexim.acl.run import FAIL, OK, AclRun, Step
 from pyexim.acl.where import COMMANDS, CONTENT, ENVELOPE, NAMES, NON_SMTP
 from pyexim.base.octets import lower, strip
+from pyexim.base.record import dataclass
 from pyexim.base.taint import like
 from pyexim.expand.engine import is_literal
 from pyexim.expand.lists import split_list

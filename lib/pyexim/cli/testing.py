@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Final
 
 from pyexim.base.errors import SpoolError
+from pyexim.base.record import replace
 from pyexim.base.taint import taint
 from pyexim.expand.scope import Scope
 from pyexim.log.debug import Debug

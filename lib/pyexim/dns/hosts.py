@@ -10,13 +10,13 @@ import os
 import random
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pyexim.base.ipaddress import is_ip, reverse_name
 from pyexim.base.ipaddress import unmap as normalised
 from pyexim.base.lists import split_list
 from pyexim.base.octets import SPACE, lower, words
+from pyexim.base.record import dataclass, field
 from pyexim.base.taint import untaint
 from pyexim.dns.resolver import AGAIN, NO_NAME, Answer, Resolver, make_resolver
 from pyexim.model.host import MX_NONE, Host

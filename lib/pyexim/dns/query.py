@@ -10,10 +10,10 @@ import os
 import select
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from pyexim.base.octets import lower, words
+from pyexim.base.record import dataclass
 from pyexim.dnswire.message import (
     FLAG_QR,
     FLAG_TC,

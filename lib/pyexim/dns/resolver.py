@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pyexim.base.clock import Clock, SystemClock
 from pyexim.base.octets import lower
+from pyexim.base.record import dataclass, field
 from pyexim.dns import query, table
 from pyexim.dns.query import NoAnswer, SystemSettings, read_resolv_conf
 from pyexim.dnswire.message import FLAG_AA, FLAG_AD, NXDOMAIN, TYPES, Packet, Record

@@ -7,11 +7,12 @@ process that asks one question must not load a whole DNS library (65 ms) for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_ntop
 from struct import Struct
 from struct import error as StructError
 from typing import Any, Final
+
+from pyexim.base.record import dataclass
 
 TYPES: Final[dict[str, int]] = {
     "A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "DS": 43,

@@ -9,11 +9,11 @@ import errno
 import os
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError
 from pyexim.base.octets import is_digits, to_bytes
+from pyexim.base.record import dataclass
 from pyexim.base.taint import Tainted, is_tainted
 from pyexim.expand import table
 from pyexim.expand.base import Fault, Part, as_callable, evaluate

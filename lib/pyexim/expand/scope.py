@@ -9,10 +9,10 @@ goes on.  The language's rooms (expand, match, lookup) read it and call its serv
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyexim.base.clock import Clock, SystemClock
+from pyexim.base.record import dataclass, field
 
 if TYPE_CHECKING:
     from pyexim.config.configuration import Configuration

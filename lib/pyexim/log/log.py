@@ -12,10 +12,10 @@ import os
 import stat
 import sys
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pyexim.base.clock import Clock, SystemClock
+from pyexim.base.record import dataclass, field
 
 if TYPE_CHECKING:
     from pyexim.log.debug import Debug

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
 from pyexim.base.octets import SPACE
+from pyexim.base.record import dataclass, replace
 from pyexim.base.taint import Quoted, is_tainted, untaint
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import Absent, Deferred, Found, Lookup, NotFound, Outcome

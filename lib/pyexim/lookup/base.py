@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import Any
 
+from pyexim.base.record import dataclass
 from pyexim.base.taint import is_tainted
 from pyexim.expand.scope import Scope
 

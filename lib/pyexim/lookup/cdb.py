@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import mmap
 import os
-from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Final
 
+from pyexim.base.record import dataclass
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Identity, Lookup, Outcome, check_file, identity, unchanged
 

@@ -8,10 +8,10 @@ Python has its module.  As with Exim, "name.db" is tried where "name" is not the
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pyexim.base.lists import split_list
+from pyexim.base.record import dataclass
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Identity, Lookup, Outcome, check_file, identity, unchanged
 from pyexim.lookup.berkeley import NotBerkeley, read

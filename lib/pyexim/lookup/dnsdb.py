@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pyexim.base.ipaddress import is_ip, reverse_name
 from pyexim.base.lists import split_list
 from pyexim.base.octets import SPACE, is_digits, lower
+from pyexim.base.record import dataclass, field
 from pyexim.dns.hosts import addresses_by_dns, resolver_of
 from pyexim.dns.resolver import NO_NAME, Answer, Resolver
 from pyexim.dnswire.message import Record

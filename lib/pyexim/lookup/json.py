@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from pyexim.base.lists import split_list
+from pyexim.base.record import dataclass
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Identity, Lookup, Outcome, check_file, identity, unchanged
 

@@ -6,7 +6,6 @@ Spec: sections "More about LDAP" to "Format of data returned by LDAP".
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -15,6 +14,7 @@ from ldap3.core.exceptions import LDAPException  # type: ignore[import-not-found
 
 from pyexim.base.lists import split_list
 from pyexim.base.octets import SPACE, is_digits, lower
+from pyexim.base.record import dataclass, field
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Lookup, Outcome
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 import lmdb  # type: ignore[import-untyped, unused-ignore]
 
+from pyexim.base.record import dataclass
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Identity, Lookup, Outcome, identity, unchanged
 

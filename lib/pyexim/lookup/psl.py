@@ -7,10 +7,10 @@ The list is read from the file that Debian's package publicsuffix installs, or t
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pyexim.base.octets import lower, words
+from pyexim.base.record import dataclass
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Identity, Lookup, Outcome, identity, unchanged
 

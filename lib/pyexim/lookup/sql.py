@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from pyexim.base.lists import split_list
 from pyexim.base.octets import SPACE
+from pyexim.base.record import dataclass
 from pyexim.base.taint import is_tainted
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import Deferred, NotFound, Outcome

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from pyexim.base.record import dataclass
 from pyexim.base.taint import like
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import lower
+from pyexim.base.record import dataclass
 from pyexim.base.taint import is_tainted, like, untaint
 from pyexim.expand.engine import expand, is_literal
 from pyexim.expand.regex import RegexLimit, compile_or_error

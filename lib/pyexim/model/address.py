@@ -6,9 +6,9 @@ The word is *address* while routing, *recipient* in the envelope.  One object pe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+from pyexim.base.record import dataclass, field
 from pyexim.model.host import Host
 
 

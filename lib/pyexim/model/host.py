@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from pyexim.base.record import dataclass, field
 
 MX_NONE = -1
 """The host did not come from an MX record."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from pyexim.base.record import dataclass, field
 from pyexim.model.connection import Connection
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pyexim.base.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Final
 
 from pyexim.base.errors import SpoolError
 from pyexim.base.octets import lower
+from pyexim.base.record import dataclass, replace
 from pyexim.expand.scope import LogSink
 from pyexim.mailfmt.address import parse_address
 from pyexim.model.message import Recipient

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from pyexim.base.messageid import is_message_id
+from pyexim.base.record import dataclass
 from pyexim.queue import fastlist
 from pyexim.spool.api import SpoolSettings, find
 from pyexim.spool.listing import Listed, list_queue, message_ids, read_listed

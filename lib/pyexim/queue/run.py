@@ -11,11 +11,11 @@ import os
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 from pyexim.base.errors import SpoolError
 from pyexim.base.octets import lower
+from pyexim.base.record import dataclass, replace
 from pyexim.deliver.api import DeliverRun
 from pyexim.deliver.manager import Manager, worker_forker
 from pyexim.deliver.starter import Connector

@@ -8,9 +8,9 @@ socket or standard input and output), ``receive.batch`` (-bS), ``receive.submiss
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from pyexim.base.messageid import Generator
+from pyexim.base.record import dataclass, field
 from pyexim.config.configuration import Configuration
 from pyexim.expand.scope import Services
 from pyexim.model.connection import Connection

@@ -15,8 +15,8 @@ from pyexim.mailfmt.address import parse_address
 from pyexim.model.connection import Connection
 from pyexim.model.message import Recipient
 from pyexim.receive.api import ReceiveRun
-from pyexim.receive.closing import lost_where
 from pyexim.receive.channel import Channel, InputTimeout
+from pyexim.receive.closing import lost_where
 from pyexim.receive.message import Incoming
 from pyexim.receive.session import Session
 from pyexim.receive.texts import connection_info

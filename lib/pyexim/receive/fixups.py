@@ -8,10 +8,10 @@ the top.  Adding happens for local messages and in submission mode, unless suppr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from pyexim.acl.controls import AFTER_RECEIVED, AT_END, AT_START, AclControls, AddedHeader
 from pyexim.base.octets import lower
+from pyexim.base.record import dataclass, field
 from pyexim.base.taint import Tainted, taint
 from pyexim.expand import regex
 from pyexim.expand.scope import Scope

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from pyexim.acl import api as acl
 from pyexim.acl.controls import FAKE_TEXT, AclControls, controls_of, take_headers
 from pyexim.base.errors import ExpansionError, SpoolError
+from pyexim.base.record import dataclass, field
 from pyexim.expand.scope import LogSink, Scope
 from pyexim.mailfmt import dates
 from pyexim.model.message import Header, Message
@@ -128,7 +128,7 @@ class Incoming:
         name = self.message.queue_name
         if name == settings.queue_name:
             return settings
-        from dataclasses import replace  # only for a message that an ACL puts into a queue of its own
+        from pyexim.base.record import replace  # only for a message that an ACL puts into a queue of its own
 
         return replace(settings, queue_name=name)
 

@@ -5,10 +5,10 @@ It goes in by the front door (``services.submit``).  Spec: -oem, -oee; the texts
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyexim.base.errors import ExpansionError
+from pyexim.base.record import dataclass
 from pyexim.expand.engine import expand
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
 
 from pyexim.acl import api as acl
 from pyexim.acl.controls import controls_of
 from pyexim.base.errors import ExpansionError
 from pyexim.base.octets import lower
+from pyexim.base.record import dataclass, field
 from pyexim.base.taint import taint, untaint
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope

@@ -9,9 +9,8 @@ Spec: chapter "Retry configuration".  Keys of the retry database are Exim's: "R:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyexim.base.octets import printable
+from pyexim.base.record import dataclass
 from pyexim.config.configuration import Configuration
 from pyexim.expand.scope import Scope
 from pyexim.hints.api import Hints

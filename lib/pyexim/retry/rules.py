@@ -6,11 +6,11 @@ Spec: chapter "Retry configuration", sections "Format of retry rules" to "Retry 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from pyexim.base.errors import ConfigError, Place
 from pyexim.base.octets import SPACE, lower
+from pyexim.base.record import dataclass
 from pyexim.config.values import format_time, parse_fixed, parse_time
 from pyexim.retry import errors as e
 

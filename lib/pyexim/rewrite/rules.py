@@ -6,11 +6,11 @@ rewriting".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from pyexim.base.errors import ConfigError, Place
 from pyexim.base.octets import SPACE
+from pyexim.base.record import dataclass
 from pyexim.config.configuration import RuleLine
 from pyexim.expand.lists import split_list
 

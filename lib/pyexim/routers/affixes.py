@@ -6,9 +6,8 @@ characters that leaves the rest of the pattern where it must be.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyexim.base.octets import lower
+from pyexim.base.record import dataclass
 from pyexim.base.taint import like
 from pyexim.config.configuration import Instance
 from pyexim.match.lists import split_list

@@ -8,9 +8,9 @@ never raises for what can be expected.  The generic preconditions and options ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pyexim.base.record import dataclass, field
 from pyexim.config.configuration import Instance
 from pyexim.expand.scope import Scope
 from pyexim.model.address import Address

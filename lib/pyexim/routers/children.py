@@ -7,9 +7,8 @@ journal and non-recipients get, so that the ancestor does not count as done.
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from pyexim.base.octets import lower
+from pyexim.base.record import fields
 from pyexim.base.taint import like
 from pyexim.model.address import Address
 from pyexim.routers.base import Discarded, Rerouted, Routed, RouteOutcome, RouteRun

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import select
 import signal
-from dataclasses import dataclass
 
 from pyexim import child, privs
 from pyexim.base.clock import Clock
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import SPACE
+from pyexim.base.record import dataclass
 from pyexim.base.taint import is_tainted
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope

@@ -8,10 +8,9 @@ are used"; generic options ignore_target_hosts and translate_ip_address.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.ipaddress import is_ip
+from pyexim.base.record import dataclass, field
 from pyexim.base.taint import untaint
 from pyexim.expand.engine import expand
 from pyexim.expand.hosts import sender_fullhost

@@ -5,9 +5,8 @@ Spec: chapter "The manualroute router", sections "Routing rules in route_list" t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pyexim.base.octets import SPACE
+from pyexim.base.record import dataclass
 from pyexim.base.taint import like
 from pyexim.match.lists import split_list
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 
+from pyexim.base.record import dataclass
 from pyexim.base.taint import is_tainted
 from pyexim.expand.scope import Scope
 from pyexim.routers.files import open_as

@@ -8,9 +8,9 @@ non-filter redirection list" and "Special items in redirection lists".
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from pyexim.base.octets import SPACE, lower
+from pyexim.base.record import dataclass, field
 from pyexim.base.taint import like
 from pyexim.mailfmt.address import parse_address
 

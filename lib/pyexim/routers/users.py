@@ -7,10 +7,10 @@ each answer may take milliseconds; an account that was made or changed is seen a
 from __future__ import annotations
 
 import pwd
-from dataclasses import dataclass
 from typing import Final
 
 from pyexim.base.clock import Clock
+from pyexim.base.record import dataclass
 from pyexim.privs import find_group, find_user
 
 _LIFETIME: Final = 5.0

@@ -22,11 +22,11 @@ Limits: one reply of MAX_REPLY octets, MAX_LINE a line.  A reply may end its lin
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, NamedTuple
 
 from pyexim.base.errors import LocalProtocolError, RemoteProtocolError
+from pyexim.base.record import dataclass, field
 
 MAX_REPLY: Final = 65536
 MAX_LINE: Final = 16384

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from pyexim.base.record import dataclass
 
 MAX_COMMAND: Final = 16384
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 
 from pyexim.base.errors import SpoolError
 from pyexim.base.messageid import is_message_id
+from pyexim.base.record import dataclass
 from pyexim.spool.header_read import parse_header_file
 from pyexim.spool.locked import read_file, read_journal
 from pyexim.spool.names import SpoolSettings, directory_for

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 
 from pyexim.base.errors import SpoolError
 from pyexim.base.messageid import is_message_id
+from pyexim.base.record import dataclass
 
 FILE_MODE = 0o640
 DIRECTORY_MODE = 0o750

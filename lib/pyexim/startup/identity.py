@@ -12,9 +12,9 @@ import os
 import pwd
 import re
 import stat
-from dataclasses import dataclass
 
 from pyexim import privs, settings
+from pyexim.base.record import dataclass
 
 
 @dataclass(slots=True)

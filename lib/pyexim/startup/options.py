@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from pyexim.base.ipaddress import split_host_port
 from pyexim.base.messageid import is_message_id
+from pyexim.base.record import dataclass, field
 from pyexim.config.values import parse_time
 from pyexim.log.debug import parse_topics
 

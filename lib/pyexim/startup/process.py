@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
 
 from pyexim import settings
 from pyexim.base.clock import SystemClock
 from pyexim.base.errors import ConfigError, ExpansionError
 from pyexim.base.messageid import Generator
+from pyexim.base.record import dataclass
 from pyexim.config.configuration import Configuration
 from pyexim.config.load import load
 from pyexim.config.security import file_fault

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from pyexim import child, fdpass, privs
+from pyexim.base.record import replace
 from pyexim.deliver import starter
 from pyexim.deliver.api import DeliverRun
 from pyexim.deliver.continued import deliver_with_waiting

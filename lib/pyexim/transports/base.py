@@ -9,9 +9,9 @@ is to be logged and recorded goes into the results (and, for deliveries that suc
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from pyexim.base.record import dataclass, field
 from pyexim.config.configuration import Instance
 from pyexim.expand.scope import Scope
 from pyexim.model.address import Address

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from dataclasses import dataclass
 
 from pyexim import child
 from pyexim.base.errors import ExpansionError
 from pyexim.base.octets import SPACE
+from pyexim.base.record import dataclass
 from pyexim.base.taint import is_tainted
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope

@@ -13,10 +13,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pyexim.base.clock import Clock
+from pyexim.base.record import dataclass
 from pyexim.transports.locking import ERRNO_LOCKFAILED, UNKNOWN_END, LockFile, lock_open_file, take_lockfile
 from pyexim.transports.paths import Refused, make_directories, may_create, sync_directory
 

@@ -12,11 +12,11 @@ import os
 import select
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
 from pyexim.base.octets import is_digits
+from pyexim.base.record import dataclass, field
 from pyexim.base.taint import is_tainted, like
 from pyexim.config.configuration import Instance
 from pyexim.config.option import BOOL, INT, OCTAL, STRING, STRING_LIST, TIME, option, options

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError
+from pyexim.base.record import dataclass
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.transports.paths import Refused

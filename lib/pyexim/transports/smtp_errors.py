@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
 from typing import Final
 
+from pyexim.base.record import dataclass
 from pyexim.model.host import Host
 from pyexim.retry.errors import (
     ERRNO_DATA4XX,

@@ -9,11 +9,11 @@ Spec: chapters "The smtp transport" (section "How the limits for the number of h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import is_digits
+from pyexim.base.record import dataclass, field
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.model.address import Address

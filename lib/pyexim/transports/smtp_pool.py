@@ -13,8 +13,9 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from pyexim.base.record import dataclass, field
 
 _STATE_VERSION = 1
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from errno import ETIMEDOUT
 from typing import TYPE_CHECKING, Any, Final
 
 from pyexim.base.errors import RemoteProtocolError
+from pyexim.base.record import dataclass, field
 from pyexim.model.address import Address
 from pyexim.model.host import Host
 from pyexim.model.message import Message

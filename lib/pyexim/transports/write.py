@@ -18,12 +18,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from errno import EIO
 from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import lower
+from pyexim.base.record import dataclass, field
 from pyexim.expand.engine import expand
 from pyexim.expand.lists import split_list, split_with_separator
 from pyexim.mailfmt.dates import rfc5322

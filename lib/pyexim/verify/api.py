@@ -5,8 +5,7 @@ Spec: section "Address verification" of the chapter "Access control lists".
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from pyexim.base.record import dataclass, field
 from pyexim.expand.scope import Scope
 from pyexim.model.address import Address
 

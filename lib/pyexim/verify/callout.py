@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError
 from pyexim.base.octets import is_digits, lower
+from pyexim.base.record import dataclass, field
 from pyexim.expand.engine import expand
 from pyexim.expand.lists import split_list
 from pyexim.expand.scope import Scope

@@ -7,9 +7,9 @@ rewriting happen?" and "Sender address verification reporting".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from pyexim.base.record import dataclass
 from pyexim.expand.scope import Scope
 from pyexim.rewrite.api import has_rules, rewrite_one
 from pyexim.verify import api
