@@ -301,8 +301,10 @@ class Master:
     def _close_in_child(self, keep: socket.socket | Connector | None = None) -> None:
         """Close what belongs to the master alone: listeners, siblings' sockets, the selector.
 
-        ``keep`` is the one way to a helper that this child needs.
+        ``keep`` is the one way to a helper that this child needs.  With -dd only the master shows what it does.
         """
+        if self.process.command.debug_daemon_only:
+            self.process.services.debug = self.process.log.debug = None
         for item in self.listening:
             item.sock.close()
         for other in self.pool.children.values():

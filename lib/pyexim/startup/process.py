@@ -135,6 +135,8 @@ def debug_of(command: Command) -> Debug | None:
     if command.debug is None and not command.verbose and not host_checking:
         return None
     topics = parse_topics(command.debug) if command.debug is not None else {"v"} if command.verbose else ()
+    if command.mode == "daemon" and command.debug is not None and topics:
+        topics = {*topics, "pid"}  # so that its children can be told apart
     return Debug(topics, host_checking=host_checking)
 
 
