@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-
 from expand_scopes import make_scope
+
 from pyexim.base.taint import taint
 from pyexim.expand.engine import expand
 
