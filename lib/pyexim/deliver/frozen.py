@@ -35,11 +35,11 @@ def decide(message: Message, settings: FrozenSettings, now: float, *, forced: bo
     bounce = message.sender_address == ""
     if settings.timeout_frozen_after > 0 and age >= settings.timeout_frozen_after and not forced:
         return Decision(True, "cancelled by timeout_frozen_after", cancel=True)
+    if bounce and age >= settings.ignore_bounce_errors_after:
+        return Decision(True, "Unfrozen by errmsg timer")
     if forced:
         return Decision(True, "Unfrozen by forced delivery")
     if bounce:
-        if age >= settings.ignore_bounce_errors_after:
-            return Decision(True, "Unfrozen by errmsg timer")
         return Decision(False)
     if settings.auto_thaw > 0 and now - message.frozen_since >= settings.auto_thaw:
         return Decision(True, "Unfrozen by auto-thaw")

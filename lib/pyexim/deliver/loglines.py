@@ -226,7 +226,7 @@ def deferred(address: Address, result: Result | None, selected: Callable[[str], 
         out += f": {os.strerror(number)}"
     if result is not None:
         out += host_field(result, selected, success=False)
-    if selected("deliver_time") and address.transport is not None:
+    if selected("deliver_time"):
         seconds = result.seconds if result is not None else 0.0
         out += f" DT={duration(seconds, millisec=selected('millisec'))}"
     if text:

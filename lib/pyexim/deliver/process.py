@@ -350,6 +350,8 @@ class _Delivery:
             if queued or (source is not None and (source == "*" or match_domain(address.domain, source, self.scope))):
                 address.errno = -1
                 address.message = "first-pass only routing due to -odqs, queue_smtp_domains or control=queue"
+                if run.smtp_queue and not run.queue_run:
+                    address.errno, address.message = 0, "SMTP delivery explicitly queued"
                 record.defer(address, None)
                 self._remember_waiting(address)
             else:
@@ -477,8 +479,6 @@ class _Delivery:
     def _completed(self) -> Attempt:
         record, message = self.record, self.message
         text = "Completed"
-        if message.queue_name:
-            text += f" Q={message.queue_name}"
         if record.selected("queue_time_overall"):
             from pyexim.deliver.loglines import duration
 
@@ -486,7 +486,6 @@ class _Delivery:
         bounce.report_success(record, self.run)
         record.main(text)
         if self.main.preserve_message_logs:
-            record.note(text)
             record.write_msglog()
         try:
             self.locked.remove(keep_message_log=self.main.preserve_message_logs)

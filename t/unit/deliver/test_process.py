@@ -146,7 +146,7 @@ def test_duplicates_are_delivered_once_and_all_their_parents_are_done(world: Wor
     routing.aliases["list"] = ["a@lab.example"]
     message_id = world.queue_message(["a@lab.example", "list@lab.example", "defer@lab.example"])
     attempt(message_id)
-    assert [x for x in world.log.lines if x.startswith("=>")] == ["=> a <a@lab.example> R=local T=tlocal"]
+    assert [x for x in world.log.lines if x.startswith("=>")] == ["=> a <list@lab.example> R=local T=tlocal"]
     assert read(world.spool, message_id).nonrecipients == {"a@lab.example", "list@lab.example"}
 
 
