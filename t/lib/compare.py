@@ -265,6 +265,7 @@ class Runner:
                 method = getattr(self, "_do_" + section.word, None)
                 if method is not None:
                     method(f"{number:02d} {section.word} {section.rest}".strip(), section)
+            self._wait_quiet()
         finally:
             self._stop()
         self._collect()

@@ -95,7 +95,7 @@ def test_edit_recipients(world: World, desk: Desk, message_id: str) -> None:
 
 
 def test_mark_all_delivered(world: World, desk: Desk, message_id: str) -> None:
-    assert desk("Mmad", message_id) == (0, f"Message {message_id} has been modified\n")
+    assert desk("Mmad", message_id) == (0, f"Message {message_id} has been modified\n\n")
     assert world.log.lines == ["address <a@lab.example> marked delivered by root",
                                "address <b@lab.example> marked delivered by root"]
     assert read(world.spool, message_id).nonrecipients == {"a@lab.example", "b@lab.example"}

@@ -190,7 +190,7 @@ def test_local_message(world: World) -> None:
 
 def test_local_errors(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     assert world.local(b"\nx\n", Submission(recipients=["<a"], error_mode="p")) == 1
-    assert "exim: invalid address: <a: " in capfd.readouterr().err
+    assert 'exim: bad recipient address "<a": ' in capfd.readouterr().err
     assert world.local(b"\nx\n", Submission(recipients=["<a"])) == 1
     assert b"Subject: Mail failure - malformed recipient address" in world.reports[0]
     assert world.local(b"Subject: x\n\n", Submission(extract_recipients=True)) == 1
@@ -207,7 +207,7 @@ def test_batch(world: World, capfd: pytest.CaptureFixture[str]) -> None:
                                              "Error detected in line 8\nFOO\n")
     assert world.batch(b"RCPT TO:<x>\n") == 2
     assert world.batch(one[:-2]) == 2
-    assert capfd.readouterr().out.endswith("Error detected in line 6\n")
+    assert capfd.readouterr().out.endswith("Error detected in line 7\n")
 
 
 def test_smuggling_in_a_batch_with_crlf(world: World) -> None:

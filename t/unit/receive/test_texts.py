@@ -27,7 +27,7 @@ def conn(**fields: object) -> Connection:
     ({"sender_helo_name": "[10.0.0.1]"}, "[10.0.0.1]", "[10.0.0.1]"),
     ({"sender_host_name": "a.b", "sender_helo_name": "A.b"}, "a.b [10.0.0.1]", "a.b ([10.0.0.1])"),
     ({"sender_host_name": "a.b", "sender_helo_name": "x", "sender_ident": "u"}, "a.b (x) [10.0.0.1]",
-     "a.b ([10.0.0.1] helo=x ident=u)")])
+     "a.b\n\t([10.0.0.1] helo=x ident=u)")])
 def test_hosts(fields: dict[str, str], full: str, received: str) -> None:
     log = Log()
     assert full_host(conn(**fields), log) == full  # type: ignore[arg-type]
