@@ -187,7 +187,7 @@ class Batch:
         assert message is not None
         limit = session.value_of(self.main.recipients_max, "recipients_max", 50000)
         if 0 < limit < len(message.recipients) + 1:
-            raise BatchError(552, "too many recipients", line)
+            raise BatchError(552 if self.main.recipients_max_reject else 452, "too many recipients", line)
         address = self._address(line, argument, empty=False)
         if "@" not in address:
             address = f"{address}@{self.main.qualify_recipient}"

@@ -48,7 +48,9 @@ def hello(session: Session, command: Command) -> None:
             return
     conn.esmtp = command.verb == "EHLO"
     prefix = "local-" if session.local else ""
-    conn.received_protocol = f"{prefix}{'e' if conn.esmtp else ''}smtp"
+    # With -oMaa a client counts as authenticated.
+    conn.received_protocol = (f"{prefix}{'e' if conn.esmtp else ''}smtp"
+                              f"{'a' if conn.esmtp and conn.sender_host_authenticated else ''}")
     who = conn.sender_host_name or name
     greeting = f"{session.active_hostname} Hello {conn.sender_ident + ' at ' if conn.sender_ident else ''}{who}"
     if not session.local:

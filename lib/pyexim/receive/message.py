@@ -288,7 +288,9 @@ class Incoming:
         size = 0
         for h in self.fields.headers:
             if h.type != "*":
-                size += len(h.text)
+                length = len(h.text)
+                # As Exim has it: a length of more than three digits counts with the digits beyond.
+                size += length if length < 1000 else length + len(str(length)) - 3
         self.message.message_size = size + 1 + self.message.body_size
 
     def _run_acl(self) -> Outcome | None:

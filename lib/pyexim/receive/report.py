@@ -36,22 +36,32 @@ def _content(task: Task, problem: str, detail: str) -> tuple[str, str]:
     bad = task.bad
     one = len(bad) == 1
     if problem in ("bad_address", "bad_addresses", "ignored_addresses"):
-        subject = f"Mail failure - malformed recipient address{'' if one else 'es'}"
+        subject = "Mail failure - malformed recipient address"
         if problem == "bad_address":
             return subject, ("A message that you sent contained a recipient address that was incorrectly\n"
                              "constructed:\n\n"
                              f"{_addresses(bad, '  ')}\nThe message has not been delivered to any recipients.\n")
         text = ("A message that you sent contained one or more recipient addresses that were\n"
                 f"incorrectly constructed:\n\n{_addresses(bad, ': ')}")
-        if problem == "bad_addresses":
-            return subject, text + "\nThe message has not been delivered to any recipients.\n"
         which = "This address has been ignored." if one else "These addresses have been ignored."
+        if problem == "bad_addresses":
+            return subject, text + (f"\n{which} There were no other addresses in your\nmessage, and so no attempt at "
+                                    "delivery was possible.\n")
         return subject, text + (f"\n{which} The other addresses in the message were\nsyntactically valid and have been "
                                 "passed on for an attempt at delivery.\n")
     if problem == "no_recipients":
         return "Mail failure - no recipient addresses", (
             "A message that you sent contained no recipient addresses, and therefore no\n"
             "delivery could be attempted.\n")
+    if problem == "suppressed":
+        return "Mail failure - no recipient addresses", (
+            "A message that you sent using the -t command line option contained no\naddresses that were not also on "
+            "the command line, and were therefore\nsuppressed. This left no recipient addresses, and so no delivery could\n"
+            "be attempted.\n")
+    if problem == "too_many":
+        return "Mail failure - too many recipients", (
+            "A message that you sent contained more recipients than allowed on this\nsystem. It was not delivered to "
+            "any recipients.\n")
     if problem == "size":
         return "Mail failure - message too big", (
             "A message that you sent was longer than the maximum size allowed on this\nsystem. It was not delivered to "

@@ -13,7 +13,7 @@ import sys
 from pyexim.acl import api as acl
 from pyexim.acl.controls import controls_of
 from pyexim.base.errors import ExpansionError
-from pyexim.base.octets import lower
+from pyexim.base.octets import is_digits, lower
 from pyexim.base.record import dataclass, field
 from pyexim.base.taint import taint, untaint
 from pyexim.expand.engine import expand
@@ -52,8 +52,10 @@ def take(fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> 
     task = make_task(submission, conn, run)
     channel = Channel(fd, -1)
     channel.set_timeout(run.config.main.receive_timeout)
-    if not submission.extract_recipients and not _recipients_of_arguments(task):
-        return _failed(task, channel, None, "bad_address")
+    if not submission.extract_recipients:
+        problem = _recipients_of_arguments(task)
+        if problem:
+            return _failed(task, channel, None, problem)
     if run.config.main.acl_not_smtp_start is not None:
         acl.run_acl("not_smtp_start", run.config.main.acl_not_smtp_start, task.scope)
     incoming = Extracting(task)
@@ -144,16 +146,29 @@ def _add_recipient(task: Task, address: str) -> None:
     task.message.recipients.append(Recipient(taint(address)))
 
 
-def _recipients_of_arguments(task: Task) -> bool:
-    """Take the recipients of the command line; False where one is wrong."""
+def _too_many(task: Task) -> bool:
+    """Tell whether there are more recipients than recipients_max."""
+    option = task.run.config.main.recipients_max
+    if not isinstance(option, int):
+        try:
+            text = expand(option, task.scope).strip(" \t\n")
+        except ExpansionError as e:
+            task.run.services.log.panic(f"Expansion of recipients_max failed: {e.text}")
+            return False
+        option = int(text) if is_digits(text) else 50000
+    return 0 < option < len(task.message.recipients)
+
+
+def _recipients_of_arguments(task: Task) -> str:
+    """Take the recipients of the command line; the word for what is wrong with them, or ""."""
     for argument in task.submission.recipients:
         for start, end in items(argument):
             address, error = _parse(task, argument[start:end])
             if error is not None:
                 task.bad.append(BadAddress(argument[start:end], error))
-                return False
+                return "bad_address"
             _add_recipient(task, address)
-    return True
+    return "too_many" if _too_many(task) else ""
 
 
 # -- reading
@@ -238,12 +253,17 @@ class Extracting(Incoming):
 
     def _process(self) -> Outcome | None:
         strict = self.task.bad and self.task.submission.error_mode in ("p", "q")
-        if self.task.submission.extract_recipients and (strict or not self.message.recipients):
+        excluded = self.message.nonrecipients
+        if self.task.submission.extract_recipients and _too_many(self.task):
+            return Outcome(552, "too many recipients", problem="too_many", detail="too many recipients")
+        if self.task.submission.extract_recipients and (
+                strict or all(r.address in excluded for r in self.message.recipients)):
             fixups.fix(self.fields, self.message, self.scope, self.controls, self.origin)
             bad = bool(self.task.bad)
             text = "bad addresses found in headers" if bad else "no recipients found in headers"
             self._extraction_failed(text)
-            return Outcome(550, text, problem="bad_addresses" if bad else "no_recipients", detail=text)
+            problem = "bad_addresses" if bad else "suppressed" if self.message.recipients else "no_recipients"
+            return Outcome(550, text, problem=problem, detail=text)
         if self.task.bad:
             self._extraction_failed("bad addresses found in headers")
         return super()._process()
@@ -280,11 +300,12 @@ class Extracting(Incoming):
                 address, error = _parse(task, body[start:end].replace("\n", " "))
                 if error is not None:
                     task.bad.append(BadAddress(body[start:end].replace("\n", " "), error))
-                elif _folded(address) not in excluded and address not in seen:
+                elif address not in seen:
                     seen.add(address)
+                    # One that is excluded is listed, too, and counts as done.
                     _add_recipient(task, address)
-        fixups.remove_bcc(fields)
         self.message.nonrecipients.update(excluded)
+        fixups.remove_bcc(fields)
 
 
 def _folded(address: str) -> str:
@@ -324,7 +345,7 @@ def _failed(task: Task, channel: Channel, incoming: Incoming | None, problem: st
             incoming = Extracting(task)
             incoming.collect_for_report(channel.read)
         report(task, incoming, problem, detail)
-        return 0 if mode == "e" and problem == "bad_address" else 1
+        return 0 if mode == "e" and problem in ("bad_address", "bad_addresses", "too_many") else 1
     if mode in ("p", "q"):
         _tell(task, problem, detail)
     if incoming is not None:
@@ -346,8 +367,13 @@ def _tell(task: Task, problem: str, detail: str) -> None:
         if problem == "bad_address":
             text = "".join(f'exim: bad recipient address "{b.text}": {b.error}\n' for b in task.bad)
         else:
-            text = "".join(f"exim: invalid address:  {b.text}: {b.error}\n" for b in task.bad)
-    elif problem == "no_recipients":
+            several = len(task.bad) > 1
+            text = "exim: invalid address" + ("es:\n" if several else ": ") + "".join(
+                f"{'  ' if several else ' '}{b.text}: {b.error}\n" for b in task.bad)
+    elif problem == "too_many":
+        text = "exim: too many recipients\n" if not task.submission.extract_recipients else (
+            "exim: message rejected: too many recipients\n")
+    elif problem in ("no_recipients", "suppressed"):
         text = "exim: no recipients in message\n"
     elif problem == "size":
         text = f"exim: message rejected: message too big (max={detail})\n"

@@ -95,6 +95,7 @@ def mail(session: Session, command: Command) -> None:
         session.log.reject(f"rejected MAIL command {session.who()}: too many messages in one connection")
         return
     message = session.begin_message()
+    conn.authenticated_sender = None
     path, parameters = split_parameters(argument, MAIL_PARAMETERS if conn.esmtp else frozenset())
     wrong = _mail_parameters(session, parameters)
     if wrong is not None:
