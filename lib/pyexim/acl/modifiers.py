@@ -151,12 +151,14 @@ def log_reject_target(item: Item, build: Build) -> Step:
     """Make the step that chooses the logs of a rejection by this ACL."""
     def choose(run: AclRun, value: str) -> int:
         targets: set[str] = set()
+        message = run.scope.message
         for name in split_list(value):
             if name in _LOGS:
                 targets.add(name)
             else:
                 run.scope.services.log.panic(
-                    f'unknown log name "{name}" in "log_reject_target" in {where_name(run.where)} ACL')
+                    f'unknown log name "{name}" in "log_reject_target" in {where_name(run.where)} ACL',
+                    message_id=message.message_id or None if message is not None else None)
         run.reject_targets = frozenset(targets)
         return OK
     return with_argument(item, choose)

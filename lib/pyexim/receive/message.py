@@ -329,6 +329,8 @@ class Incoming:
         text = f"{host}F=<{message.sender_address}> {'temporarily ' if deferred else ''}{kind}"
         if result.log_text:
             text += f": {result.log_text}"
+        added, removed = take_headers(scope)
+        fixups.apply_acl_changes(self.fields.headers, added, removed)
         write_rejection(log, text, result, message.message_id, self.reject_headers())
         default_text = TEMPORARY if deferred else PROHIBITED
         user = result.user_text or default_text

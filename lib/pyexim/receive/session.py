@@ -433,6 +433,9 @@ class Session:
         self.flush()
         message, controls = incoming.message, incoming.controls
         incoming.release()
+        if controls.queue_only and not controls.freeze and self.log.wants("delay_delivery"):
+            self.log.main("no immediate delivery: queued by ACL", message_id=message.message_id,
+                          selector="delay_delivery")
         if controls.queue_only or controls.freeze:
             return
         reason = self._queue_reason()

@@ -81,7 +81,6 @@ def mail(session: Session, command: Command) -> None:
     if session.helo_required and (not conn.sender_helo_name or core.state == "start"):
         core.reply(503, "HELO or EHLO required")
         session.log.reject(f"rejected MAIL from {session.who_untagged()}: no HELO/EHLO given")
-        core.count_error(command.line)
         return
     if not conn.esmtp:
         session.pipe_connect_over()
