@@ -56,7 +56,8 @@ def _content(task: Task, problem: str, detail: str) -> tuple[str, str]:
     if problem == "suppressed":
         return "Mail failure - no recipient addresses", (
             "A message that you sent using the -t command line option contained no\naddresses that were not also on "
-            "the command line, and were therefore\nsuppressed. This left no recipient addresses, and so no delivery could\n"
+            "the command line, and were therefore\nsuppressed. This left no recipient addresses, and so no delivery "
+            "could\n"
             "be attempted.\n")
     if problem == "too_many":
         return "Mail failure - too many recipients", (
