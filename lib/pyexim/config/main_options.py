@@ -210,8 +210,7 @@ class MainOptions:
         doc="Without effect, kept for old configurations.",
         no_effect="it has none in Exim either")
     dsn_advertise_hosts: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients that are offered DSN.",
-        no_effect="the extension is not there yet")
+        doc="Clients that are offered DSN.")
     dsn_from: str | None = option(STRING, "Mail Delivery System <Mailer-Daemon@$qualify_domain>", expanded=True,
         doc="The From: line of bounces and warnings.")
     envelope_to_remove: bool = option(BOOL, True,
@@ -297,35 +296,25 @@ class MainOptions:
         doc="How long a message with broken spool files is kept.",
         no_effect="messages with broken spool files are kept")
     ldap_ca_cert_dir: str | None = option(STRING, None,
-        doc="Directory of certificates for TLS to LDAP servers.",
-        no_effect="LDAP lookups are not there yet")
+        doc="Directory of certificates for TLS to LDAP servers.")
     ldap_ca_cert_file: str | None = option(STRING, None,
-        doc="File of certificates for TLS to LDAP servers.",
-        no_effect="LDAP lookups are not there yet")
+        doc="File of certificates for TLS to LDAP servers.")
     ldap_cert_file: str | None = option(STRING, None,
-        doc="Client certificate for LDAP servers.",
-        no_effect="LDAP lookups are not there yet")
+        doc="Client certificate for LDAP servers.")
     ldap_cert_key: str | None = option(STRING, None,
-        doc="Key of that certificate.",
-        no_effect="LDAP lookups are not there yet")
+        doc="Key of that certificate.")
     ldap_cipher_suite: str | None = option(STRING, None,
-        doc="Cipher suites for TLS to LDAP servers.",
-        no_effect="LDAP lookups are not there yet")
+        doc="Cipher suites for TLS to LDAP servers.")
     ldap_default_servers: str | None = option(STRING_LIST, None,
-        doc="LDAP servers for queries that name none.",
-        no_effect="LDAP lookups are not there yet")
+        doc="LDAP servers for queries that name none.")
     ldap_require_cert: str | None = option(STRING, None,
-        doc="What is demanded of an LDAP server's certificate.",
-        no_effect="LDAP lookups are not there yet")
+        doc="What is demanded of an LDAP server's certificate.")
     ldap_start_tls: bool = option(BOOL, False,
-        doc="Use STARTTLS with LDAP servers.",
-        no_effect="LDAP lookups are not there yet")
+        doc="Use STARTTLS with LDAP servers.")
     ldap_version: int = option(INT, -1,
-        doc="LDAP protocol version; -1 for the best.",
-        no_effect="LDAP lookups are not there yet")
+        doc="LDAP protocol version; -1 for the best.")
     limits_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
-        doc="Clients that are told LIMITS.",
-        no_effect="the extension is not there yet")
+        doc="Clients that are told LIMITS.")
     local_from_check: bool = option(BOOL, True,
         doc="Check From: of local messages and add Sender: where it is another's.")
     local_from_prefix: str | None = option(STRING, None,
@@ -379,8 +368,7 @@ class MainOptions:
         doc="Work as a client that delivers at once or fails.",
         no_effect="working as a client that does not queue is not there yet")
     mysql_servers: str | None = option(STRING_LIST, None,
-        doc="Servers for MySQL lookups.",
-        no_effect="lookups in this database are not there yet")
+        doc="Servers for MySQL lookups.")
     never_users: str | None = option(STRING_LIST, None, expanded=True, style="uids",
         doc="Users under which no delivery is ever run.")
     notifier_socket: str | None = option(STRING, "$spool_directory/exim_daemon_notify",
@@ -407,8 +395,7 @@ class MainOptions:
         doc="Run Perl in taint mode.",
         no_effect="there is no embedded Perl")
     pgsql_servers: str | None = option(STRING_LIST, None,
-        doc="Servers for PostgreSQL lookups.",
-        no_effect="lookups in this database are not there yet")
+        doc="Servers for PostgreSQL lookups.")
     pid_file_path: str | None = option(STRING, None, expanded=True,
         doc="Where the daemon writes its process id.")
     pipelining_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
