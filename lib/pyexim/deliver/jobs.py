@@ -127,6 +127,8 @@ def encode_results(results: list[Result], batch: list[Address]) -> bytes:
             if value not in (None, "", 0, False, {}, 0.0):
                 values[name] = pack(value) if isinstance(value, (str, dict)) else value
         values["status"] = r.status
+        if r.submissions:
+            values["submissions"] = [[arguments, text] for arguments, text in r.submissions]
         if r.auth:
             values["auth"] = list(r.auth)
         if r.retries:
@@ -149,6 +151,7 @@ def decode_results(data: bytes, batch: list[Address]) -> list[Result] | None:
                 if name in record:
                     setattr(result, name, unpack(record[name]))
             result.flags = tuple(record.get("flags", ()))
+            result.submissions = [(list(arguments), text) for arguments, text in record.get("submissions", ())]
             if "auth" in record:
                 result.auth = (record["auth"][0], record["auth"][1])
             result.retries = [RetryItem(*fields) for fields in record.get("retries", ())]

@@ -232,10 +232,24 @@ def deliver_batch(values: dict[str, Any], batch: list[Address], message: Message
     run = TransportRun(scope=scope, message=message, data_fd=data_fd, delivered=delivered,
                        return_path=unpack(values["return_path"]), uid=values["uid"], gid=values["gid"],
                        home_dir=home, current_dir=unpack(values.get("cwd")))
+    submissions: list[tuple[list[str], str]] = []
+    services.submit = _collector(submissions)
     results: list[Result] = transport.driver.deliver(batch, run)
     for result in results:
         result.journal_error = not_journalled.get(id(result.address), 0)
+    if results:
+        results[0].submissions = submissions
     return results
+
+
+def _collector(into: list[tuple[list[str], str]]) -> Callable[[list[str], bytes], int]:
+    """Return what takes messages of our own in a process that cannot submit them itself."""
+
+    def submit(arguments: list[str], data: bytes) -> int:
+        into.append((arguments, data.decode("latin-1")))
+        return 0
+
+    return submit
 
 
 def delivery_scope(config: Configuration, services: Services, message: Message,

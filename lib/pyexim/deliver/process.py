@@ -240,8 +240,17 @@ class _Delivery:
         seconds = self.services.clock.monotonic() - started
         for result in results:
             result.seconds = result.seconds or seconds
+            self._submit(result)
         self._env = env
         return results, path
+
+    def _submit(self, result: Result) -> None:
+        """Submit what a local delivery wants to have submitted (an autoreply, a warning)."""
+        for arguments, text in result.submissions:
+            submit = self.services.submit
+            if submit is None or submit(arguments, text.encode("latin-1")) != 0:
+                self.services.log.panic(f"a message of the {result.address.transport.name} transport "
+                                        "could not be submitted", message_id=self.message.message_id)
 
     def _cannot(self, batch: list[Address], text: str, number: int) -> list[Result]:
         self.services.log.panic(text, message_id=self.message.message_id)

@@ -32,7 +32,7 @@ ERRNO_FILTER_FAIL: Final = -24
 FROM_LINE: Final = "From ${if def:return_path{$return_path}{MAILER-DAEMON}} ${tod_bsdinbox}\n"
 QUOTA_WARNING: Final = (
     "To: $local_part@$domain\nSubject: Your mailbox\n\n"
-    "This message is automatically created by mail delivery software.\n\n"
+    "This message is automatically created by mail delivery software (Exim).\n\n"
     "The size of your mailbox has exceeded a warning threshold that is\nset by the system administrator.\n")
 _MAILDIR_DIRECTORIES: Final = r"^(?:cur|new|\..*)$"
 
@@ -358,9 +358,19 @@ class Appendfile(Transport):
         if services.submit is None:
             return
         if not re.search(r"^from:", text.partition("\n\n")[0], re.IGNORECASE | re.MULTILINE | re.ASCII):
-            domain = run.scope.config.main.qualify_domain or services.primary_hostname
-            text = f"From: Mail Delivery System <mailer-daemon@{domain}>\n" + text
-        services.submit(["-t", "-oem", "-oi", "-f", "<>"], text.encode("latin-1"))
+            text = f"From: {self._robot(run)}\n" + text
+        text = "Auto-Submitted: auto-replied\n" + text
+        message_id = run.message.message_id
+        services.submit(["-t", "-oem", "-oi", "-f", "<>", "-E" + message_id], text.encode("latin-1"))
+
+    @staticmethod
+    def _robot(run: TransportRun) -> str:
+        """Return who sends messages of our own making: dsn_from, expanded."""
+        main = run.scope.config.main
+        try:
+            return expand(main.dsn_from or "", run.scope)
+        except ExpansionError:
+            return f"Mail Delivery System <Mailer-Daemon@{main.qualify_domain}>"
 
 
 def _write_failed(error: OSError, where: str) -> Refused:

@@ -64,6 +64,9 @@ class Result:
     journal_error: int = 0
     """errno of the journal, which did not take this delivery: known from this result only."""
     log_extra: str = ""
+    submissions: list[tuple[list[str], str]] = field(default_factory=list)
+    """Messages to be submitted on behalf of this delivery (arguments, text of octets): a process that has become
+    the recipient cannot write to the spool, so its maker submits them."""
     panic: bool = False
     """The set-up is wrong: the panic log has the deferral too, and no retry time is computed from it."""
 

@@ -249,7 +249,7 @@ def test_warning(tmp_path: Path) -> None:
     d.run()
     (arguments, text), = sent
     assert "-t" in arguments and b"To: a@r.example\nSubject: Your mailbox\n" in text
-    assert text.startswith(b"From: Mail Delivery System <mailer-daemon@test.example>\n")
+    assert text.startswith(b"Auto-Submitted: auto-replied\nFrom: Mail Delivery System <Mailer-Daemon@test.example>\n")
 
 
 @pytest.mark.parametrize("options", [
