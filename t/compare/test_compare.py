@@ -17,9 +17,5 @@ EXIM = find_exim()
 @pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_same(path: Path, tmp_path: Path) -> None:
     assert EXIM is not None
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:3]:
-        if parent.name.startswith(("pytest-", "popen-")):
-            parent.chmod(0o755)
     differences = compare(read_case(path), EXIM, tmp_path)
     assert not differences, "\n" + "\n".join(differences)
