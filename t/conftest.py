@@ -11,6 +11,18 @@ from pathlib import Path
 import pytest
 
 
+REAL_PROCESSES = ("compare", "e2e", "interop", "root")
+"""Tests of whole systems: real processes under whatever load the machine has at that moment."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests of whole systems a second try: what fails twice in a row is no accident of timing."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in REAL_PROCESSES:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
     """A private directory that other users can enter: deliveries run as the recipient, the rest as the exim user.

@@ -101,7 +101,8 @@ def test_names(tmp_path: Path) -> None:
 def test_create_file_below_takes_the_taint_away(tmp_path: Path) -> None:
     d = Delivery("appendfile", file=f"{tmp_path}/$local_part", create_file=str(tmp_path))
     assert d.run()[0].status == "ok"
-    assert Delivery("appendfile", file=f"{tmp_path}/../{tmp_path.name}-x", create_file=str(tmp_path)).run()[0].errno == -34
+    beside = f"{tmp_path}/../{tmp_path.name}-x"
+    assert Delivery("appendfile", file=beside, create_file=str(tmp_path)).run()[0].errno == -34
 
 
 def test_dev_null() -> None:
