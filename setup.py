@@ -25,7 +25,8 @@ setup(
         "mysql": ["PyMySQL==1.2.4"],
         "pgsql": ["psycopg[binary]==3.3.9"],
         "ldap": ["ldap3==2.9.1"],
-        "test": ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0", "pytest-rerunfailures==16.7", "dnspython==2.9.2"],
+        "test": ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0", "pytest-rerunfailures==16.7",
+                 "dnspython==2.9.2"],
         "dev": ["mypy==2.4.1", "ruff==0.17.6"],
     },
 )

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-
 REAL_PROCESSES = ("compare", "e2e", "interop", "root")
 """Tests of whole systems: real processes under whatever load the machine has at that moment."""
 
