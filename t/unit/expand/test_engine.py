@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import time
 
 import pytest
 from expand_scopes import Log, make_scope
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from limits import cpu_limit
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.taint import Tainted, is_tainted
@@ -45,9 +45,8 @@ def test_too_deep_is_an_error() -> None:
 def test_pathological_patterns_end(pattern: str) -> None:
     scope = make_scope()
     scope.vars["value"] = "a" * 5000 + "b"
-    started = time.monotonic()
-    assert expand("${if match{$value}{\\N" + pattern + "\\N}{y}{n}}", scope) == "n"
-    assert time.monotonic() - started < 1
+    with cpu_limit():
+        assert expand("${if match{$value}{\\N" + pattern + "\\N}{y}{n}}", scope) == "n"
 
 
 def test_taint_is_carried() -> None:

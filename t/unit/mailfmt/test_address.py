@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from limits import cpu_limit
 
 from pyexim.base.taint import Tainted, is_tainted
 from pyexim.mailfmt.address import fix_phrase, items, next_item, parse_address, quote_local_part, split_list
@@ -77,11 +77,10 @@ def test_all_octets_in_a_quoted_local_part() -> None:
     "a." * 100_000, "@a," * 50_000 + "@b:x@y", "\\" * 200_001, "(" * 200_000, "[" * 200_000, "<@" * 100_000,
     "a " * 100_000 + "<b@c>", '"a" ' * 50_000, "x" * 200_000 + "@", "a <" * 60_000, "a,[" * 60_000])
 def test_linear_time(text: str) -> None:
-    begin = time.perf_counter()
-    parse_address(text)
-    split_list(text)
-    next_item(text, 0)
-    assert time.perf_counter() - begin < 2
+    with cpu_limit():
+        parse_address(text)
+        split_list(text)
+        next_item(text, 0)
 
 
 def test_lists() -> None:

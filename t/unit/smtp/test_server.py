@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from limits import cpu_limit
 
 from pyexim.base.errors import LocalProtocolError
 from pyexim.model.reply import Reply
@@ -77,12 +76,11 @@ def test_cuts_do_not_matter(pieces: list[bytes], cuts: list[int]) -> None:
 
 def test_long_lines_are_thrown_away() -> None:
     core = Server(Limits(max_command=100, max_unknown=5))
-    begin = time.perf_counter()
     blocks = [b"NOOP " + b"x" * 60000] * 200 + [b"\r\n", b"NOOP\r\n", b"QUIT\r\n"]
-    out, seen = drive(core, blocks)
+    with cpu_limit():
+        out, seen = drive(core, blocks)
     assert out == b"500 unrecognized command\r\n250 OK\r\n221 OK\r\n"
     assert seen == ["Refused", "NOOP", "QUIT"]
-    assert time.perf_counter() - begin < 2
 
 
 def test_a_command_must_be_answered() -> None:
