@@ -99,9 +99,7 @@ def _parse_line(text: str, place: Place, statements: list[Statement]) -> None:
 
 def _word(rest: str, text: str, place: Place) -> str:
     match = _WORD.match(rest)
-    if match is None:
-        raise ConfigError(f'malformed ACL line "{text}"', place)
-    return match.group()
+    return match.group() if match is not None else ""
 
 
 def _item(name: str, rest: str, negated: bool, text: str, place: Place, verb: str) -> Item:

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import grp
 import os
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
 from pyexim import EXIM_VERSION
 from pyexim.base.errors import ConfigError, ExpansionError, Place
 from pyexim.config.configuration import Configuration
-from pyexim.config.main_options import MainOptions
+from pyexim.config.table import REGEX_FAULT, resolve
+from pyexim.config.values import split_items
 from pyexim.log import selectors
+from pyexim.mailfmt.address import parse_address
 from pyexim.privs import find_user
 
 _FACILITIES: Final = frozenset({
     "auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "syslog", "user", "uucp",
     "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"})
 _MAX_HOST_NUMBER: Final = 16
+_ratelimit: Final = re.compile(r"\s*\d+\s*,\s*\d+(?:\.\d+)?[smhdw]\s*,\s*\d+(?:\.\d+)?\s*,\s*"
+                               r"\d+(?:\.\d+)?[smhdw]\s*", re.ASCII).fullmatch
+"""smtp_ratelimit_mail and _rcpt: messages without delay, delay, factor, longest delay."""
 _DEBIAN_USER: Final = "Debian-exim"
 
 
@@ -69,7 +75,7 @@ def finish(config: Configuration, settings: Any, expand: Callable[[str], str],
     _expand_paths(config, expand, fault)
     if main.process_log_path is None:
         main.process_log_path = f"{main.spool_directory}/exim-process.info"
-    for text, option in _contradictions(main):
+    for text, option in _contradictions(config):
         fault(ConfigError(text, config.set_places.get(option), option))
     _check_numbers(config, expand, fault)
 
@@ -130,9 +136,10 @@ def _log_path_fault(text: str) -> str | None:
     # No changed separators in this list.
     paths = [p.strip() for p in text.split(":")]
     files = [p for p in paths if p and p != "syslog"]
-    if not files:
-        return None
-    path = files[0]
+    return next((wrong for path in files if (wrong := _log_name_fault(path)) is not None), None)
+
+
+def _log_name_fault(path: str) -> str | None:
     at = path.find("%s")
     if at < 0:
         return f'log_file_path "{path}" does not contain "%s"'
@@ -144,7 +151,8 @@ def _log_path_fault(text: str) -> str | None:
     return None
 
 
-def _contradictions(main: MainOptions) -> list[tuple[str, str]]:
+def _contradictions(config: Configuration) -> list[tuple[str, str]]:
+    main = config.main
     out = []
     if main.local_from_check and main.local_sender_retain:
         out.append(("both local_from_check and local_sender_retain are set; this combination is not allowed",
@@ -155,8 +163,24 @@ def _contradictions(main: MainOptions) -> list[tuple[str, str]]:
         out.append((str(e), "log_selector"))
     if main.syslog_facility is not None and main.syslog_facility.lower() not in _FACILITIES:
         out.append((f'failed to interpret syslog_facility "{main.syslog_facility}"', "syslog_facility"))
-    if main.errors_reply_to and "@" not in main.errors_reply_to:
-        out.append((f"errors_reply_to ({main.errors_reply_to}) does not contain a domain", "errors_reply_to"))
+    if main.errors_reply_to is not None:
+        parsed = parse_address(main.errors_reply_to)
+        if parsed.error is not None:
+            out.append((f"error in errors_reply_to ({main.errors_reply_to}): {parsed.error}", "errors_reply_to"))
+        elif not parsed.domain_at:
+            out.append((f"errors_reply_to ({main.errors_reply_to}) does not contain a domain", "errors_reply_to"))
+    patterns = [("uucp_from_pattern", main.uucp_from_pattern)] if "uucp_from_pattern" in config.set_places else []
+    if main.gecos_name is not None and main.gecos_pattern is not None:
+        patterns.append(("gecos_pattern", main.gecos_pattern))
+    patterns += [("keep_environment", item) for item in split_items(main.keep_environment or "") if item[:1] == "^"]
+    for option, pattern in patterns:
+        fault = resolve(REGEX_FAULT)(pattern)
+        if fault is not None:
+            out.append((fault, option))
+    for option in ("smtp_ratelimit_mail", "smtp_ratelimit_rcpt"):
+        text = getattr(main, option)
+        if text is not None and _ratelimit(text) is None:
+            out.append((f"malformed ratelimit data: {text}", option))
     if main.tls_dh_max_bits < 1024:
         out.append(("tls_dh_max_bits is too small, must be at least 1024 for interop", "tls_dh_max_bits"))
     return out

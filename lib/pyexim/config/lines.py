@@ -160,9 +160,9 @@ class LineReader:
     def _include(self, name: str, if_exists: bool) -> None:
         if len(name) > 1 and name[0] == '"' and name[-1] == '"':
             name = name[1:-1]
-        if not name:
+        if not name and not if_exists:
             return
-        if name[0] != "/":
+        if name[:1] != "/":
             if if_exists:
                 raise ConfigError(f'.include specifies a non-absolute path "{name}"', self.place)
             name = os.path.join(os.path.dirname(self.file), name)
@@ -192,7 +192,8 @@ class LineReader:
     def _at_end(self) -> None:
         if self._levels and not self.ended:
             self.ended = True
-            raise ConfigError("Unexpected end of configuration file: .endif missing", self._levels[-1].place)
+            raise ConfigError("Unexpected end of configuration file: .endif missing", self.place,
+                              note=f"(the condition that has no end begins in {self._levels[-1].place})")
         self.ended = True
 
 

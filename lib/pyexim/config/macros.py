@@ -16,6 +16,9 @@ from pyexim.config import builtin_macros
 UPPER: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 WORD: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
+NAME_MAX: Final = 63
+"""The longest name of a macro, an ACL, a driver instance."""
+
 
 class Macro:
     """One macro; ``place`` is where it got its value, None for those of -D."""
@@ -35,6 +38,11 @@ def word_end(text: str) -> int:
         if c not in WORD:
             return i
     return len(text)
+
+
+def name_end(text: str) -> int:
+    """Return the length of the name at the start: letters, digits and underscores after a letter; 0 for none."""
+    return word_end(text) if text[:1].isalpha() and text[0].isascii() else 0
 
 
 def is_definition(text: str) -> bool:
@@ -66,6 +74,8 @@ class MacroTable:
         rest = text[end:].lstrip(SPACE)
         if rest[:1] != "=":
             raise ConfigError("malformed macro definition", place)
+        if end > NAME_MAX:
+            raise ConfigError(f"macro name too long (maximum is {NAME_MAX} characters)", place)
         redefine = rest[1:2] == "="
         value = rest[2 if redefine else 1:].strip(SPACE)
         old = self.by_name.get(name)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pyexim.base.errors import ConfigError, Place
 from pyexim.base.octets import SPACE
-from pyexim.config.macros import WORD, word_end
+from pyexim.config.macros import WORD, name_end, word_end
 from pyexim.config.option import BOOL, FIXED, HEADERS, INT, OCTAL, SET, TIME, TIME_LIST, Kind, OptionInfo
 from pyexim.config.values import (
     INT_MAX,
@@ -57,14 +57,12 @@ def find_option(line: str, infos: Infos, unknown: str) -> tuple[str, str, tuple[
     found = infos.get(name)
     if found is not None:
         return name, rest, found, None
-    if (end == 0 and line) or line[:1].isdigit():
+    if line and not name_end(line):
         raise OptionError(f"option setting expected: {line}")
     for prefix in ("no_", "not_"):
         if name.startswith(prefix):
             found = infos.get(name[len(prefix):])
             if found is not None:
-                if found[1].kind is not BOOL:
-                    raise OptionError("negation prefix applied to a non-boolean option")
                 return name, rest, found, False
     raise OptionError(unknown % name)
 
@@ -86,6 +84,8 @@ def set_option(line: str, infos: Infos, target: Any, unknown: str, seen: dict[st
     key = name if negated is None else name[4 if name.startswith("not_") else 3:]
     if key in seen and kind is not HEADERS and kind is not SET and info.style != "conditions":
         raise OptionError(f'"{name}" option set for the second time')
+    if negated is not None and kind is not BOOL:
+        raise OptionError("negation prefix applied to a non-boolean option")
     if kind is BOOL:
         value = _read_switch(name, rest, info, negated)
     else:

@@ -19,13 +19,14 @@ from pyexim.base.octets import SPACE, lower
 from pyexim.config.configuration import AclLine, Configuration, Instance, NamedList, RuleLine
 from pyexim.config.finish import finish
 from pyexim.config.lines import LineReader
-from pyexim.config.macros import UPPER, Macro, MacroTable, is_definition, word_end
+from pyexim.config.macros import NAME_MAX, UPPER, Macro, MacroTable, is_definition, name_end, word_end
 from pyexim.config.main_options import MainOptions
 from pyexim.config.option import declared
 from pyexim.config.options_reader import (
     Infos,
     OptionError,
     config_error,
+    extra,
     find_option,
     read_string,
     set_option,
@@ -216,6 +217,10 @@ class _Reader:
 
     # -- sections
 
+    def _check_length(self, name: str) -> None:
+        if len(name) > NAME_MAX:
+            self._error(f'exim item name too long (>{NAME_MAX + 1}), unable to use "{name[:NAME_MAX]}" (truncated)')
+
     def _begin(self, line: str) -> str | None:
         """Return the section that a "begin" line starts; None for any other line."""
         if not (line[0] in "bB" and len(line) > 6 and line[5] == " " and lower(line[:5]) == "begin"):
@@ -271,6 +276,7 @@ class _Reader:
                 after = line[end:].lstrip(SPACE)[:1]
             if after == ":" and not line[0].isdigit() and end:
                 name = line[:end]
+                self._check_length(name)
                 if name in acls:
                     self._error(f'there are two ACLs called "{name}"')
                 current = acls[name] = []
@@ -305,13 +311,14 @@ class _DriverSection:
                 current = None
                 reader._define(line)
                 continue
-            end = word_end(line)
+            end = name_end(line)
             rest = line[end:].lstrip(SPACE)
-            if rest[:1] == ":" and end and not line[0].isdigit():
+            if rest[:1] == ":":
                 self._close(current)
                 name = line[:end]
-                if rest[1:].strip(SPACE):
-                    reader._error(f"extra characters follow driver name {name}")
+                reader._check_length(name)
+                if tail := rest[1:].strip(SPACE):
+                    reader._fault(config_error(extra("driver name", name, tail), lines.place))
                 current = _Pending(name, lines.start)
                 if name in self.names:
                     reader._fault(ConfigError(f'there are two {self.kind}s called "{name}"', lines.place))

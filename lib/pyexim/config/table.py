@@ -36,6 +36,7 @@ COMPILE_HOOKS: Final = {
 """Called by ``config.load`` with the configuration, in this order: a router may name a transport."""
 
 EXPAND: Final = "pyexim.expand.engine:expand"
+REGEX_FAULT: Final = "pyexim.expand.regex:fault"
 FIND_MISTAKE: Final = "pyexim.expand.mistakes:find_mistake"
 SCOPE: Final = "pyexim.expand.scope:Scope"
 SERVICES: Final = "pyexim.expand.scope:Services"

@@ -111,7 +111,7 @@ def parse_fixed(text: str) -> int | None:
 def parse_time(text: str) -> int | None:
     """Return a time interval such as 1h30m in seconds; None where it is malformed.
 
-    At least one number is needed, each with its unit, no space between; any order and any size.
+    At least one number is needed, each with its unit, no space between, in any order; at most INT_MAX seconds.
     """
     total = 0
     start = 0
@@ -123,7 +123,7 @@ def parse_time(text: str) -> int | None:
             return None
         total += int(text[start:i]) * unit
         start = i + 1
-    return total if start == len(text) > 0 else None
+    return total if start == len(text) > 0 and total <= INT_MAX else None
 
 
 def unquote(text: str) -> tuple[str, int] | None:

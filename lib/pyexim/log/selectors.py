@@ -25,7 +25,7 @@ SELECTORS: Final = frozenset({
 
 ALIASES: Final = {"incoming_port": "incoming_port", "return_path": "return_path_on_delivery"}
 
-_ITEM: Final = re.compile(r"\s*([+-])\s*([A-Za-z0-9_]*)", re.ASCII)
+_ITEM: Final = re.compile(r"\s*([+-])([A-Za-z0-9_]*)", re.ASCII)
 
 
 def parse(text: str | None) -> frozenset[str]:

@@ -138,6 +138,9 @@ def parse_error(text: str) -> ErrorTest:
         if seconds is None:
             raise ValueError("bad time value")
         return ErrorTest("quota_" + format_time(seconds), e.QUOTAS, unread_for=seconds)
+    for word, wanted in (("refused", "A or MX"), ("timeout", '"A", "MX", or "connect"')):
+        if name.startswith(word + "_"):
+            raise ValueError(f'{wanted} expected after "{word}"')
     raise ValueError(f'unknown or malformed retry error "{text}"')
 
 
@@ -151,8 +154,11 @@ def parse_rule(text: str, place: Place) -> RetryRule:
         error = parse_error(rest[:end])
         rest = rest[end:].strip(SPACE)
         senders = None
-        if lower(rest[:8]) == "senders=":
-            senders, rest = _word(rest[8:])
+        if lower(rest[:7]) == "senders":
+            rest = rest[7:].lstrip(SPACE)
+            if not rest.startswith("="):
+                raise ValueError('"=" expected after "senders" in retry rule')
+            senders, rest = _word(rest[1:])
         return RetryRule(pattern, error, senders, tuple(_parameters(rest)), place)
     except ValueError as problem:
         raise ConfigError(str(problem), place) from None

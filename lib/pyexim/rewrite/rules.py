@@ -121,9 +121,13 @@ def _parse(text: str, number: int, place: Place | None, section: bool) -> Rule:
     for c in flags:
         if c in SPACE:
             continue
+        if not section and c in "EFTS":
+            raise ConfigError("rewrite rule specifies a non-header rewrite - not allowed at transport time -", place)
         if c not in allowed:
             raise ConfigError(f"unknown rewrite flag character '{c}' (could be missing quotes round replacement item)",
                               place)
+        if c == "S" and not pattern.startswith(("^", "\\N^")):
+            raise ConfigError("rewrite rule has the S flag but is not a regular expression", place)
         if c in "SQqRw":
             switches.add(c)
         elif c == "h":
@@ -134,7 +138,5 @@ def _parse(text: str, number: int, place: Place | None, section: bool) -> Rule:
             places.add(c)
     if not places and "S" not in switches:
         places |= HEADERS | ENVELOPE if section else HEADERS
-    if "S" in switches and not pattern.startswith(("^", "\\N^")):
-        raise ConfigError("rewrite rule has the S flag but is not a regular expression", place)
     return Rule(number, pattern, replacement, frozenset(places), smtp="S" in switches, once="q" in switches,
                 repeat="R" in switches, whole="w" in switches, qualify="Q" in switches)

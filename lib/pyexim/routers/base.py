@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyexim.base.errors import ConfigError
 from pyexim.base.record import dataclass, field
 from pyexim.config.configuration import Instance
 from pyexim.expand.scope import Scope
@@ -109,6 +110,11 @@ class Router:
 
     def check(self) -> None:
         """Refuse impossible combinations when the configuration is read; raise ConfigError."""
+
+    def wrong(self, text: str, option: str) -> ConfigError:
+        """Return the error for ``check`` to raise about an option."""
+        place = self.instance.set_places.get(option, self.instance.place)
+        return ConfigError(text, place, option, about=f"{self.name} router")
 
     def route(self, address: Address, run: RouteRun) -> RouteOutcome:
         """Route an address; never raise for what can be expected."""

@@ -50,10 +50,8 @@ class Generic:
         self._transport: Instance | None = None
         text = options.transport
         if text is not None and is_literal(text):
+            # One that does not exist defers the addresses that come here: as in Exim, others go on.
             self._transport = config.transports.get(text)
-            if self._transport is None:
-                raise ConfigError(f'{self.name} router:\n  transport "{text}" not found',
-                                  instance.set_places.get("transport", instance.place), "transport")
         self._owner: tuple[int, int | None, str | None] | None = None
         self._fallback: list[Host] | None = None
         if options.fallback_hosts is not None and is_literal(options.fallback_hosts):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 
-from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
+from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import SPACE, to_bytes, to_text
 from pyexim.base.taint import Tainted
 from pyexim.config.option import BOOL, INT, STRING, TIME, option, options
@@ -48,15 +48,15 @@ class Iplookup(Router):
         """Refuse a router that does not say whom to ask, and how."""
         options = self.options
         if options.port <= 0:
-            raise self._wrong("a port must be specified", "port")
+            raise self.wrong("a port must be specified", "port")
         if options.protocol not in ("udp", "tcp"):
-            raise self._wrong("protocol not specified as udp or tcp", "protocol")
+            raise self.wrong("protocol not specified as udp or tcp", "protocol")
         if options.hosts is None:
-            raise self._wrong("a host list must be specified", "hosts")
-
-    def _wrong(self, text: str, option: str) -> ConfigError:
-        places = self.instance.set_places
-        return ConfigError(f"{self.name} router:\n  {text}", places.get(option, self.instance.place), option)
+            raise self.wrong("a host list must be specified", "hosts")
+        if options.response_pattern is not None:
+            fault = regex.fault(options.response_pattern)
+            if fault is not None:
+                raise self.wrong(fault, "response_pattern")
 
     def route(self, address: Address, run: RouteRun) -> RouteOutcome:
         """Ask, and go on with the address in the answer."""

@@ -6,7 +6,7 @@ be found is told by host_find_failed.  Rules are read by ``manual_rules``, hosts
 
 from __future__ import annotations
 
-from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
+from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import SPACE
 from pyexim.config.configuration import Instance
 from pyexim.config.option import BOOL, STRING, STRING_LIST, option, options
@@ -53,16 +53,12 @@ class Manualroute(Router):
         """Refuse what makes no sense; read the rules of route_list once."""
         options = self.options
         if (options.route_list is None) == (options.route_data is None):
-            raise self._wrong("route_list or route_data (but not both) must be specified", "route_list")
+            raise self.wrong("route_list or route_data (but not both) must be specified", "route_list")
         for name, words in (("host_find_failed", FAILURES | {"ignore"}), ("host_all_ignored", FAILURES)):
             if getattr(options, name) not in words:
-                raise self._wrong(f"unrecognized setting for {name} option", name)
+                raise self.wrong(f"unrecognized setting for {name} option", name)
         self._rules = parse_route_list(options.route_list) if options.route_list is not None else []
         self._hosts: dict[str, list[Host]] = {}
-
-    def _wrong(self, text: str, option: str) -> ConfigError:
-        places = self.instance.set_places
-        return ConfigError(f"{self.name} router:\n  {text}", places.get(option, self.instance.place), option)
 
     def route(self, address: Address, run: RouteRun) -> RouteOutcome:
         """Route by the first rule that fits the domain; decline where none does."""

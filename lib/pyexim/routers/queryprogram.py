@@ -10,7 +10,7 @@ import os
 import re
 
 from pyexim import child
-from pyexim.base.errors import ConfigError, ForcedFail
+from pyexim.base.errors import ForcedFail
 from pyexim.base.octets import SPACE, lower, to_text
 from pyexim.base.taint import like
 from pyexim.config.configuration import Instance
@@ -64,13 +64,9 @@ class Queryprogram(Router):
         """Refuse a router without a command or a user for it."""
         options = self.options
         if options.command is None:
-            raise self._wrong("a command specification is required", "command")
+            raise self.wrong("a command specification is required", "command")
         if options.command_user is None:
-            raise self._wrong("command_user must be specified", "command_user")
-
-    def _wrong(self, text: str, option: str) -> ConfigError:
-        places = self.instance.set_places
-        return ConfigError(f"{self.name} router:\n  {text}", places.get(option, self.instance.place), option)
+            raise self.wrong("command_user must be specified", "command_user")
 
     def route(self, address: Address, run: RouteRun) -> RouteOutcome:
         """Run the command and do what its line says."""

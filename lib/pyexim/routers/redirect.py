@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 
-from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
+from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import SPACE, lower, strip
 from pyexim.base.taint import is_tainted, like
 from pyexim.config.option import BOOL, OCTAL, STRING, STRING_LIST, option, options
@@ -126,17 +126,17 @@ class Redirect(Router):
         """Refuse what makes no sense, and prepare what does not change from address to address."""
         options = self.options
         if (options.file is None) == (options.data is None):
-            raise self._wrong(f'{"one" if options.file is None else "only one"} of "file" or "data" must be specified',
+            raise self.wrong(f'{"one" if options.file is None else "only one"} of "file" or "data" must be specified',
                               "data")
         if options.qualify_domain is not None and options.qualify_preserve_domain:
-            raise self._wrong('only one of "qualify_domain" or "qualify_preserve_domain" must be set', "qualify_domain")
+            raise self.wrong('only one of "qualify_domain" or "qualify_preserve_domain" must be set', "qualify_domain")
         if options.allow_filter and not options.check_local_user and options.user is None:
-            raise self._wrong('"user" or "check_local_user" must be set with "allow_filter"', "allow_filter")
+            raise self.wrong('"user" or "check_local_user" must be set with "allow_filter"', "allow_filter")
         if options.one_time:
             if options.unseen is not False:
-                raise self._wrong('"unseen" may not be used with "one_time"', "unseen")
+                raise self.wrong('"unseen" may not be used with "one_time"', "unseen")
             if options.headers_add is not None or options.headers_remove is not None:
-                raise self._wrong('"headers_add" and "headers_remove" are not permitted with "one_time"', "one_time")
+                raise self.wrong('"headers_add" and "headers_remove" are not permitted with "one_time"', "one_time")
         if options.one_time:
             options.forbid_pipe = options.forbid_file = options.forbid_filter_reply = True
         self._owners = self._ids(options.owners, "owners", "user")
@@ -151,10 +151,6 @@ class Redirect(Router):
             ("fail", not options.allow_fail), ("defer", not options.allow_defer),
             ("blackhole", options.forbid_blackhole), ("include", options.forbid_include)) if wrong)
 
-    def _wrong(self, text: str, option: str) -> ConfigError:
-        places = self.instance.set_places
-        return ConfigError(f"{self.name} router:\n  {text}", places.get(option, self.instance.place), option)
-
     def _ids(self, text: str | None, option: str, what: str) -> frozenset[int]:
         """Return the ids of a list of user or group names."""
         found = set()
@@ -165,7 +161,7 @@ class Redirect(Router):
             else:
                 number = find_group(item)
             if number is None:
-                raise self._wrong(f"{what} {item} was not found", option)
+                raise self.wrong(f"{what} {item} was not found", option)
             found.add(number)
         return frozenset(found)
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
+from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.taint import is_tainted, like
 from pyexim.config.configuration import Instance
 from pyexim.expand.engine import expand
@@ -73,27 +73,24 @@ class Appendfile(Transport):
 
     def check(self) -> None:
         o = self.options
-        name, place = self.name, self.instance.place
-
-        def wrong(text: str, which: str | None = None) -> ConfigError:
-            return ConfigError(f"{text} for the {name} transport", self.instance.set_places.get(which or "", place),
-                               which)
 
         if o.file is not None and o.directory is not None:
-            raise ConfigError(f"Only one of file or directory can be specified for the {name} transport", place)
+            raise self.wrong('only one of "file" or "directory" can be specified', "directory")
+        if "quota_filecount" in self.instance.set_places and o.directory is None and o.file is not None:
+            raise self.wrong('quota_filecount must not be set without "directory"', "quota_filecount")
         if o.mbx_format:
-            raise wrong("mbx_format is not supported", "mbx_format")
+            raise self.wrong("mbx_format is not supported", "mbx_format")
         if o.use_mbx_lock:
-            raise wrong("use_mbx_lock is not supported", "use_mbx_lock")
+            raise self.wrong("use_mbx_lock is not supported", "use_mbx_lock")
         if o.maildir_format and o.mailstore_format:
-            raise wrong("only one of maildir and mailstore may be specified")
+            raise self.wrong("only one of maildir and mailstore may be specified", "mailstore_format")
         if o.maildir_use_size_file not in (True, False, None) and not o.maildir_format:
-            raise wrong("maildir_use_size_file needs maildir_format")
+            raise self.wrong("maildir_use_size_file needs maildir_format", "maildir_use_size_file")
         if o.file is not None and not (o.use_fcntl_lock or o.use_flock_lock or o.use_lockfile):
-            raise wrong("no locking configured")
+            raise self.wrong("no locking configured", "use_lockfile")
         if o.create_file not in ("anywhere", "inhome", "belowhome") and not (o.create_file or "").startswith("/"):
-            raise ConfigError(f"invalid value given for \"create_file\" for the {name} transport: "
-                              f"\"{o.create_file}\"", self.instance.set_places.get("create_file", place))
+            raise self.wrong(f"invalid value given for \"create_file\" for the {self.name} transport: "
+                             f"'{o.create_file}'", "create_file", named=False)
         for regex, attribute in (("quota_size_regex", "_size_regex"),
                                  ("maildirfolder_create_regex", "_folder_regex"),
                                  ("maildir_quota_directory_regex", "_quota_directories")):
@@ -102,8 +99,7 @@ class Appendfile(Transport):
                 try:
                     setattr(self, attribute, re.compile(source, re.ASCII))
                 except re.error as e:
-                    raise ConfigError(f"{name} transport: {regex}: {e}",
-                                      self.instance.set_places.get(regex, place)) from None
+                    raise self.wrong(f"{regex}: {e}", regex) from None
 
     # -- delivery
 

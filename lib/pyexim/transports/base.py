@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pyexim.base.errors import ConfigError
 from pyexim.base.record import dataclass, field
 from pyexim.config.configuration import Instance
 from pyexim.expand.scope import Scope
@@ -116,6 +117,14 @@ class Transport:
 
     def check(self) -> None:
         """Refuse impossible combinations when the configuration is read; raise ConfigError."""
+
+    def wrong(self, text: str, option: str, *, named: bool = True) -> ConfigError:
+        """Return the error for ``check`` to raise about an option.
+
+        Not ``named``: the text names the transport itself.
+        """
+        place = self.instance.set_places.get(option, self.instance.place)
+        return ConfigError(text, place, option, about=f"{self.name} transport" if named else "")
 
     def deliver(self, batch: list[Address], run: TransportRun) -> list[Result]:
         """Deliver the message to all addresses of the batch in one go; a result for each."""

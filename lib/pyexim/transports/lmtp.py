@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from pyexim.base.errors import ConfigError, ExpansionError
+from pyexim.base.errors import ExpansionError
 from pyexim.base.taint import is_tainted
 from pyexim.config.option import BOOL, INT, STRING, TIME, option, options
 from pyexim.expand.engine import expand
@@ -54,11 +54,10 @@ class Lmtp(Transport):
     def check(self) -> None:
         o = self.options
         if (o.command is None) == (o.socket is None):
-            what = "must set one of" if o.command is None else "cannot set both of"
-            raise ConfigError(f"{what} socket and command for the {self.name} transport", self.instance.place)
+            raise self.wrong(f"one (and only one) of command or socket must be set for the {self.name} transport",
+                             "socket", named=False)
         if o.timeout <= 0:
-            raise ConfigError(f"{self.name} transport: timeout value is zero",
-                              self.instance.set_places.get("timeout", self.instance.place), "timeout")
+            raise self.wrong("timeout value is zero", "timeout")
 
     def deliver(self, batch: list[Address], run: TransportRun) -> list[Result]:
         running: Running | None = None

@@ -14,7 +14,7 @@ import signal
 from collections.abc import Iterator
 from typing import Final
 
-from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
+from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import is_digits
 from pyexim.base.record import dataclass, field
 from pyexim.base.taint import is_tainted, like
@@ -134,26 +134,22 @@ class Pipe(Transport):
     def check(self) -> None:
         o = self.options
 
-        def wrong(text: str, which: str) -> ConfigError:
-            return ConfigError(f"{text} for the {self.name} transport",
-                               self.instance.set_places.get(which, self.instance.place), which)
-
-        if o.use_shell and (o.allow_commands is not None or o.restrict_to_path):
-            raise wrong("allow_commands and restrict_to_path cannot be used with use_shell", "use_shell")
-        if o.return_output and o.return_fail_output:
-            raise wrong("both return_output and return_fail_output cannot be set", "return_output")
-        if o.log_output and (o.log_fail_output or o.log_defer_output):
-            raise wrong("log_output cannot be set with log_fail_output or log_defer_output", "log_output")
+        for one, other, article in (("allow_commands", "use_shell", ""), ("restrict_to_path", "use_shell", ""),
+                                    ("return_output", "return_fail_output", ""),
+                                    ("log_output", "log_fail_output", "the "),
+                                    ("log_output", "log_defer_output", "the ")):
+            if getattr(o, one) and getattr(o, other):
+                raise self.wrong(f"both {one} and {other} set for {article}{self.name} transport", other, named=False)
         if o.temp_errors == "*":
             self.temporary = None
         elif o.temp_errors is not None:
             items = [x for x in split_list(o.temp_errors) if x]
             if not all(is_digits(x) for x in items):
-                raise wrong(f"temp_errors must be a list of numbers or an asterisk, not \"{o.temp_errors}\"",
-                            "temp_errors")
+                raise self.wrong(f"temp_errors must be a list of numbers or an asterisk for the {self.name} transport",
+                                 "temp_errors", named=False)
             self.temporary = frozenset(int(x) for x in items)
         if o.use_classresources:
-            raise wrong("use_classresources is not available on this system", "use_classresources")
+            raise self.wrong("use_classresources is not available on this system", "use_classresources")
 
     # -- delivery
 

@@ -9,7 +9,7 @@ Spec: chapters "The smtp transport" and "SMTP processing".
 
 from __future__ import annotations
 
-from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
+from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.config.configuration import Instance
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
@@ -54,18 +54,15 @@ class Smtp(Transport):
         self._dscp: int | None = None
 
     def check(self) -> None:
-        o, places = self.options, self.instance.set_places
-
-        def wrong(text: str, name: str) -> ConfigError:
-            return ConfigError(f"{self.name} transport: {text}", places.get(name, self.instance.place), name)
-
+        o = self.options
         if self.protocol not in ("smtp", "lmtp", "smtps"):
-            raise wrong(f"unknown protocol \"{self.protocol}\"", "protocol")
+            raise self.wrong(f"unknown protocol \"{self.protocol}\"", "protocol")
         for name in ("command_timeout", "data_timeout", "final_timeout"):
             if getattr(o, name) <= 0:
-                raise wrong(f"command, data, or final timeout value is zero ({name})", name)
+                raise self.wrong(f"command, data, or final timeout value is zero for {self.name} transport", name,
+                                 named=False)
         if o.dscp is not None and "$" not in o.dscp and (value := dscp_value(o.dscp)) is None:
-            raise wrong(f"dscp \"{o.dscp}\" is not known", "dscp")
+            raise self.wrong(f"dscp \"{o.dscp}\" is not known", "dscp")
         else:
             self._dscp = value if o.dscp is not None and "$" not in o.dscp else None
 

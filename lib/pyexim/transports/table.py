@@ -50,6 +50,10 @@ def check_generic(transport: Transport, config: Configuration) -> None:
     if options.body_only and options.headers_only:
         raise ConfigError(f"{transport.name} transport: body_only and headers_only are mutually exclusive",
                           transport.instance.place)
+    if options.headers_rewrite is not None:
+        from pyexim.rewrite.rules import parse_option
+
+        parse_option(options.headers_rewrite, transport.instance.set_places.get("headers_rewrite"))
     shadow = options.shadow_transport
     if shadow is not None:
         other = config.transports.get(shadow)

@@ -80,7 +80,8 @@ def test_comments_behind_else_and_endif() -> None:
 
 def test_missing_endif_names_the_ifdef() -> None:
     assert message("queue_only\n.ifdef X\nfoo\n\n") == (
-        "Exim configuration error in line 2 of /conf:\n  Unexpected end of configuration file: .endif missing")
+        "Exim configuration error in line 4 of /conf:\n  Unexpected end of configuration file: .endif missing\n"
+        "  (the condition that has no end begins in line 2 of /conf)")
 
 
 def test_builtin_macros() -> None:

@@ -281,7 +281,6 @@ r:
     ("r:\n  driver = redirect", 'one of "file" or "data"'),
     ("r:\n  driver = redirect\n  data = x\n  file = /y", "only one of"),
     ("r:\n  driver = redirect\n  data = x\n  one_time\n  unseen", '"unseen" may not be used'),
-    ("r:\n  driver = accept\n  transport = nosuch", 'transport "nosuch" not found'),
     ("r:\n  driver = accept\n  transport = t\n  pass_router = r", "does not follow"),
     ("r:\n  driver = accept\n  transport = t\n  redirect_router = x", "not found"),
     ("r:\n  driver = accept\n  transport = t\n  self = bogus", "not valid for the self option"),
