@@ -466,6 +466,8 @@ class MainOptions:
         doc="Most recipients of one message; 0 for no limit.")
     recipients_max_reject: bool = option(BOOL, False,
         doc="Refuse the message with too many recipients instead of the surplus.")
+    redis_servers: str | None = option(STRING_LIST, None,
+        doc="Redis servers, as host/database/password.")
     remote_max_parallel: int = option(INT, 6,
         doc="How many remote deliveries of one message run at once.")
     remote_sort_domains: str | None = option(DOMAIN_LIST, None, expanded=True,

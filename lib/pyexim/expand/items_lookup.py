@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pyexim.base.errors import ExpansionDefer, ExpansionError
-from pyexim.base.octets import SPACE, is_digits, lower
+from pyexim.base.octets import SPACE, is_digits, lower, printable
 from pyexim.base.taint import like
 from pyexim.expand import table
 from pyexim.expand.base import (
@@ -320,7 +320,7 @@ def parse_lookup(parser: Parser, name: str) -> Part:
             if result.deferred:
                 if result.at_open:
                     raise ExpansionDefer(result.error)
-                raise ExpansionDefer(f'lookup of "{wanted}" gave DEFER: {result.error}')
+                raise ExpansionDefer(f'lookup of "{printable(wanted)}" gave DEFER: {result.error}')
             if result.found and result.wild is not None:
                 set_numeric(scope, ["", like(result.wild, wanted), like(result.fixed, wanted)])
             return with_value(scope, result.value if result.found else None, yes, no)

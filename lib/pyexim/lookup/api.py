@@ -248,6 +248,8 @@ def _query(lookup: Lookup, spec: Spec, query: str, store: Store, scope: Scope) -
     """Obey a query; a tainted one must have been quoted for this type."""
     options = dict(spec.options)
     outcome: Outcome
+    if query == "":
+        return NOTHING  # an empty query finds nothing, of whatever type
     complaint = lookup.unsafe(query, options, scope)
     if complaint:
         scope.services.log.panic(complaint)

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import redis  # type: ignore[import-not-found, import-untyped, unused-ignore]
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from pyexim.base.octets import SPACE
+from pyexim.base.octets import SPACE, is_digits
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Lookup, Outcome
-from pyexim.lookup.sql import Server, first_that_answers, servers_for
+from pyexim.lookup.sql import Kind, Server, ask_servers
 
 _TIMEOUT: Final = 10.0
 _CHANGING: Final = frozenset({"set", "del", "incr", "decr", "incrby", "decrby", "setex", "setnx", "expire", "lpush",
                               "rpush", "lpop", "rpop", "hset", "hdel", "sadd", "srem", "append", "getset"})
+
+
+def parse_server(entry: str) -> Server:
+    """Take host/database/password apart; a socket in parentheses has slashes of its own.  Only the host must be."""
+    close = entry.find(")") + 1 if entry[:1] == "(" else 0
+    rest = entry[close:]
+    host, _, more = rest.partition("/")
+    database, _, password = more.partition("/")
+    return Server(entry[:close] + host, database, "", password)
+
+
+KIND: Final = Kind("Redis", "Redis", "redis_servers", parse_server)
 
 
 class Redis(Lookup):
@@ -27,32 +41,22 @@ class Redis(Lookup):
         self._connections: dict[Server, Any] = {}
 
     def find(self, handle: Any, name: str, key: str, options: dict[str, str], scope: Scope) -> Outcome:
-        listed = getattr(scope.config.main, "redis_servers", None)
-        found = servers_for(key, options, listed, "Redis", "redis_servers", parts=1)
-        if isinstance(found, Deferred):
-            return found
-        query, servers = found
+        return ask_servers(key, options, scope.config.main.redis_servers, KIND, self._ask)
+
+    def _ask(self, server: Server, query: str) -> Outcome:
         command = split_command(query)
         if not command:
-            return Deferred("REDIS: query is empty")
-        return first_that_answers(servers, lambda server: self._ask(server, command), "Redis")
-
-    def _ask(self, server: Server, command: list[str]) -> Outcome | None:
+            return Deferred("REDIS: query failed: it is empty")
         try:
             client = self._connections.get(server)
             if client is None:
                 client = self._connections[server] = _connect(server)
             answer = client.execute_command(*[part.encode("latin-1") for part in command])
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
-            self._connections.pop(server, None)
-            return None
-        except redis.exceptions.ResponseError as e:
-            if str(e).startswith("MOVED"):
-                return None  # another server of the cluster has it
+        except redis.exceptions.ResponseError as e:  # MOVED too: another server of the cluster has it
             return Deferred(f"REDIS: query failed: {e}")
-        except (redis.exceptions.RedisError, OSError) as e:
+        except (redis.exceptions.RedisError, OSError, ValueError) as e:
             self._connections.pop(server, None)
-            return Deferred(f"REDIS: {e}")
+            return Deferred(f"REDIS connection failed: {e}")
         if answer is None or answer == []:
             return NOT_FOUND
         return Found(_text(answer), changed=command[0].lower() in _CHANGING)
@@ -64,14 +68,20 @@ class Redis(Lookup):
 
 
 def _connect(server: Server) -> Any:
-    # the list's items are host/database/password: the third field is the password
-    shared = {"db": int(server.database) if server.database.isascii() and server.database.isdigit() else 0,
-              "password": server.user or None, "socket_timeout": _TIMEOUT, "socket_connect_timeout": _TIMEOUT,
-              "protocol": 2}  # what every server understands
+    if server.database and not is_digits(server.database):
+        raise ValueError(f'the database "{server.database}" is no number')
+    shared: dict[str, Any] = {"db": int(server.database or 0), "password": server.password or None,
+                              "socket_timeout": _TIMEOUT, "socket_connect_timeout": _TIMEOUT,
+                              "protocol": 2,  # what every server understands
+                              # once at once, for a kept connection that was closed; the list has other servers
+                              "retry": Retry(NoBackoff(), 1)}
     if server.host.startswith("("):
-        return redis.Redis(unix_socket_path=server.host[1:].rstrip(")"), **shared)
-    host, _, port = server.host.partition(":")
-    return redis.Redis(host=host, port=int(port) if port.isdigit() else 6379, **shared)
+        client = redis.Redis(unix_socket_path=server.host[1:].rstrip(")"), **shared)
+    else:
+        host, _, port = server.host.partition(":")
+        client = redis.Redis(host=host, port=int(port) if is_digits(port) else 6379, **shared)
+    client.response_callbacks.clear()  # answers as the server gives them, of whatever command
+    return client
 
 
 def split_command(query: str) -> list[str]:
@@ -105,6 +115,4 @@ def _text(answer: Any) -> str:
         return "\n".join(_text(a) for a in answer)
     if isinstance(answer, bytes):
         return answer.decode("latin-1")
-    if isinstance(answer, bool):
-        return "OK" if answer else ""
     return "" if answer is None else str(answer)

@@ -1,4 +1,4 @@
-"""What the SQL lookups share: rows as text, lists of servers, quoting, taint.
+"""What the lookups on SQL and Redis servers share: lists of servers, rows as text.
 
 Spec: sections "SQL lookups" to "Special PostgreSQL features".
 """
@@ -6,17 +6,16 @@ Spec: sections "SQL lookups" to "Special PostgreSQL features".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from pyexim.base.lists import split_list
 from pyexim.base.octets import SPACE
 from pyexim.base.record import dataclass
 from pyexim.base.taint import is_tainted
-from pyexim.expand.scope import Scope
-from pyexim.lookup.base import Deferred, NotFound, Outcome
+from pyexim.lookup.base import Deferred, Outcome
 
-_SERVERS: Final = re.compile(r"\s*servers\s*=\s*([^;]*);\s*", re.ASCII)
+_SERVERS: Final = re.compile(r"\s*servers\s*=\s*([^;]*)(;?)\s*", re.ASCII)
 
 
 def quoted_value(text: str) -> str:
@@ -36,7 +35,7 @@ def row_text(names: list[str], values: list[str], *, trailing: bool = True) -> s
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server of a list: host, database, user, password."""
+    """One server of a list: host (as written, without its password and the like), database, user, password."""
 
     host: str
     database: str
@@ -44,48 +43,63 @@ class Server:
     password: str
 
 
-def servers_for(query: str, options: dict[str, str], listed: str | None, label: str, option: str,
-                parts: int = 4) -> tuple[str, list[Server]] | Deferred:
-    """Return the query without its "servers=" and the servers to try; ``listed`` is the global option."""
-    text = options.get("servers")
-    m = _SERVERS.match(query)
-    if text is not None:
-        names = split_list(text)
-    elif m is not None:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A type of server: what error texts call it, the option with its servers, how an entry is taken apart."""
+
+    label: str
+    short: str
+    option: str
+    parse: Callable[[str], Server | None]
+    """None where the entry is incomplete."""
+
+
+def four_fields(entry: str) -> Server | None:
+    """Take host/database/user/password apart; the last three slashes count, as a socket's path has some too."""
+    fields = entry.rsplit("/", 3)
+    return Server(*fields) if len(fields) == 4 else None
+
+
+def ask_servers(query: str, options: dict[str, str], listed: str | None, kind: Kind,
+                ask: Callable[[Server, str], Outcome]) -> Outcome:
+    """Ask the servers of a query in order until one answers; ``listed`` is the value of the main option.
+
+    A server that defers (no connection, or it refuses the query) makes room for the next; an entry that is wrong
+    ends the search.
+    """
+    chosen = options.get("servers")
+    m = _SERVERS.match(query) if chosen is None else None
+    if m is not None:
+        if not m[2]:
+            return Deferred(f'missing ; after "servers=" in {kind.label} lookup')
         if is_tainted(query):
-            return Deferred(f'lookup of type "{label}" with a tainted query must not say servers in the query')
-        names, query = split_list(m[1]), query[m.end():]
-    elif not listed:
-        return Deferred(f"no {label} servers defined ({option} option)")
-    else:
-        names = split_list(listed)
-    known = split_list(listed or "")
-    out = []
+            return Deferred(f"WARNING: obsolete syntax used for lookup: a tainted query must not say servers "
+                            f"({kind.label} lookup: use the option servers)")
+        chosen, query = m[1], query[m.end():]
+    if chosen is None and not listed:
+        return Deferred(f"no {kind.label} servers defined ({kind.option} option)")
+    outcome: Outcome = Deferred(f"{kind.label} lookup: the list of servers is empty")
+    for server in _servers(split_list(listed or "" if chosen is None else chosen), listed or "", kind):
+        if isinstance(server, Deferred):
+            return server
+        outcome = ask(server, query)
+        if not isinstance(outcome, Deferred):
+            break
+    return outcome
+
+
+def _servers(names: list[str], listed: str, kind: Kind) -> Iterator[Server | Deferred]:
+    """Take a list of servers apart; a name without slashes stands for the entry in the main option."""
     for name in names:
         entry: str | None = name
         if "/" not in name:
-            entry = next((k for k in known if k.partition("/")[0] == name), None)
+            entry = next((k for k in split_list(listed) if k.partition("/")[0] == name), None)
             if entry is None:
-                return Deferred(f'{label} server "{name}" not found in {option}')
-        fields = (entry or "").split("/")
-        if entry is not None and entry.startswith("("):
-            socket_path, _, rest = entry.partition(")")
-            fields = [socket_path + ")", *rest.split("/")[1:]]
-        if len(fields) < parts:
-            return Deferred(f"incomplete {label if label != 'PostgreSQL' else 'pgSQL'} server data: {fields[0]}")
-        fields += [""] * (4 - len(fields))
-        out.append(Server(fields[0], fields[1], fields[2], "/".join(fields[3:])))
-    return query, out
+                yield Deferred(f'{kind.label} server "{name}" not found in {kind.option}')
+                return
+        server = kind.parse(entry or "")
+        yield server if server is not None else Deferred(
+            f"incomplete {kind.short} server data: {(entry or '').partition('/')[0]}")
 
 
-def first_that_answers(servers: list[Server], query: Callable[[Server], Outcome | None], label: str) -> Outcome:
-    """Ask servers in order; one that returns None could not be reached, the next is tried."""
-    for server in servers:
-        outcome = query(server)
-        if outcome is not None:
-            return outcome
-    return Deferred(f"{label}: no server could be reached")
-
-
-__all__ = ["NotFound", "Scope", "Server", "first_that_answers", "quoted_value", "row_text",
-           "servers_for"]
+__all__ = ["Kind", "Server", "ask_servers", "four_fields", "quoted_value", "row_text"]

@@ -23,7 +23,7 @@ class Sqlite(Lookup):
 
     def file_of(self, query: str, options: dict[str, str], scope: Scope) -> str | Deferred:
         name = options.get("file")
-        if name is None:
+        if not name:
             m = _FILE_FIRST.match(query.lstrip(SPACE))
             if m is not None:
                 if is_tainted(query):
@@ -41,7 +41,7 @@ class Sqlite(Lookup):
         try:
             connection = sqlite3.connect(name, timeout=scope.config.main.sqlite_lock_timeout, isolation_level=None)
         except (sqlite3.Error, ValueError) as e:
-            return Deferred(f"failed to open {name} for sqlite lookup: {e}")
+            return Deferred(str(e))
         connection.text_factory = lambda data: data.decode("latin-1")
         return connection
 
@@ -52,22 +52,39 @@ class Sqlite(Lookup):
         import sqlite3
 
         text = key.lstrip(SPACE)
-        if "file" not in options:
+        if not options.get("file"):
             m = _FILE_FIRST.match(text)
             if m is not None:
                 text = text[m.end():]
         before = handle.total_changes
         try:
-            # octets are the database's UTF-8
-            cursor = handle.execute(text.encode("latin-1").decode("utf-8", "surrogateescape"))
-            names = [d[0].encode("utf-8", "replace").decode("latin-1") for d in cursor.description or ()]
-            rows = [row_text(names, [_text(v) for v in row], trailing=True) for row in cursor]
+            rows = []
+            for statement in statements(text):
+                # octets are the database's UTF-8
+                cursor = handle.execute(statement.encode("latin-1").decode("utf-8", "surrogateescape"))
+                names = [d[0].encode("utf-8", "replace").decode("latin-1") for d in cursor.description or ()]
+                rows += [row_text(names, [_text(v) for v in row]) for row in cursor]
         except (sqlite3.Error, sqlite3.Warning, ValueError, UnicodeError) as e:
             return Deferred(f"sqlite3_exec: {e}")
         changed = handle.total_changes != before
         if not rows:
             return NOT_FOUND
         return Found("\n".join(rows), changed=changed)
+
+
+def statements(text: str) -> list[str]:
+    """Split a query into its statements: only one at a time can be obeyed."""
+    import sqlite3
+
+    out = []
+    start = 0
+    at = text.find(";")
+    while at >= 0 and text[at + 1:].strip(SPACE):
+        if sqlite3.complete_statement(text[start:at + 1]):
+            out.append(text[start:at + 1])
+            start = at + 1
+        at = text.find(";", at + 1)
+    return [*out, text[start:]]
 
 
 def _text(value: Any) -> str:

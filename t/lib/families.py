@@ -1,0 +1,105 @@
+"""Families of expansions with the answers that are wanted: reading, writing, asking a program.
+
+A case in a family is
+
+    $ the string to expand
+    = what pyexim must answer (new lines, backslashes and unprintable octets as escapes)
+    ! what Exim answers, where that differs on purpose
+    ~ why
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_LOG_LINE = re.compile(r"^(> )?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [^\n]*\n", re.MULTILINE)
+_IDS = re.compile(r"euid=\d+ egid=\d+")
+
+
+def escape(text: str) -> str:
+    """Return a text on one line."""
+    out = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    return re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\x{ord(m[0]):02x}", out)
+
+
+@dataclass
+class Case:
+    """One string with its answers."""
+
+    source: str
+    wanted: str | None = None
+    exim: str | None = None
+    why: str = ""
+
+    @property
+    def of_exim(self) -> str | None:
+        """What a real Exim is known to answer."""
+        return self.wanted if self.exim is None else self.exim
+
+    def lines(self) -> list[str]:
+        """Return the case as it stands in a file."""
+        out = [f"$ {self.source}", f"= {self.wanted}"]
+        if self.exim is not None:
+            out.append(f"! {self.exim}")
+        if self.why:
+            out.append(f"~ {self.why}")
+        return out
+
+
+def read_family(path: Path) -> tuple[list[str], list[Case]]:
+    """Return the comment lines at the head of a family, and its cases."""
+    head: list[str] = []
+    cases: list[Case] = []
+    for line in path.read_text("latin-1").split("\n"):
+        mark, text = line[:1], line[2:]
+        if mark == "$":
+            cases.append(Case(text))
+        elif mark == "#" and not cases:
+            head.append(line)
+        elif cases and mark == "=":
+            cases[-1].wanted = text
+        elif cases and mark == "!":
+            cases[-1].exim = text
+        elif cases and mark == "~":
+            cases[-1].why = text
+    return head, cases
+
+
+def write_family(path: Path, head: list[str], cases: list[Case]) -> None:
+    """Write a family."""
+    lines = head + [line for case in cases for line in case.lines()]
+    path.write_text("\n".join(lines) + "\n", "latin-1")
+
+
+def ask(program: str, configuration: Path, sources: Sequence[str], *, mode: Sequence[str] = ("-be",),
+        prefix: Sequence[str] = ()) -> list[str]:
+    """Return a program's answers, not yet escaped; one that ends the program is the word CRASH."""
+    answers: list[str] = []
+    while len(answers) < len(sources):
+        rest = sources[len(answers):]
+        text = "".join(f"{s}\n@@@{i}\n" for i, s in enumerate(rest))
+        run = subprocess.run([*prefix, program, "-C", str(configuration), *mode], input=text.encode("latin-1"),
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                             env={"PATH": "/usr/bin:/bin", "FOO": "bar"})
+        output = _LOG_LINE.sub(lambda m: m[1] or "", run.stdout.decode("latin-1"))
+        answers += _split(_IDS.sub("euid=N egid=N", output), len(rest))
+    return answers
+
+
+def _split(output: str, count: int) -> list[str]:
+    out = []
+    at = 0
+    for i in range(count):
+        mark = f"> @@@{i}\n"
+        end = output.find(mark, at)
+        if end < 0:
+            return [*out, "CRASH"]
+        out.append(output[at:end].removeprefix("> ").removesuffix("\n"))
+        at = end + len(mark)
+    return out
