@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_NEVER = ("-bd", "-bdf", "-bw", "-bi")
+_NEVER = ("-bd", "-bdf", "-bi")
 """Modes that start something of their own rather than ask the daemon."""
 
 
@@ -33,7 +33,7 @@ def _wanted(arguments: list[str]) -> tuple[str, dict[str, str]] | None:
     for word in words:
         if not word.startswith("-") or word == "--":
             break
-        if word in _NEVER or word.startswith(("-d", "-MC", "-bh", "-be", "-X", "-L")):
+        if word in _NEVER or word.startswith(("-d", "-MC", "-bh", "-be", "-bw", "-oPX", "-X", "-L")):
             return None
         if word[:2] == "-q" and word[-1:] in "smhdw" and any(c.isdigit() for c in word):
             return None

@@ -16,15 +16,15 @@ from typing import Final, NoReturn
 
 EX_SOFTWARE: Final = 70
 
-_RESET: Final = (signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGALRM,
-                 signal.SIGUSR1, signal.SIGPIPE)
+_RESET: Final = (signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGPIPE)
 
 
 def fork(job: Callable[[], int], *, on_error: Callable[[str], None] | None = None) -> int:
     """Fork a process that runs ``job`` and exits with its value; the child's process id.
 
     Raises OSError (EAGAIN, ENOMEM) where no process can be made.  SIGPIPE is ignored in the child
-    (writing to a closed pipe is an error that is handled), all other signals act as by default.
+    (writing to a closed pipe is an error that is handled), SIGUSR1 has the parent's handler (processinfo.py),
+    all other signals act as by default.
     """
     pid = os.fork()
     if pid:

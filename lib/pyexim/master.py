@@ -18,13 +18,12 @@ import socket
 import traceback
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final
 
-from setproctitle import setproctitle
-
-from pyexim import EXIM_VERSION, child, fdpass
+from pyexim import EXIM_VERSION, child, fdpass, processinfo
 from pyexim.base.errors import ConfigError, ExpansionError
-from pyexim.base.record import dataclass
+from pyexim.base.record import dataclass, replace
 from pyexim.config.configuration import Configuration
 from pyexim.daemon import admission, command, listeners, pidfile, pool, reception, timer
 from pyexim.daemon.lounge import Lounge, Waiting
@@ -36,7 +35,7 @@ from pyexim.match.lists import match_host
 from pyexim.model.connection import Connection
 from pyexim.startup import preload
 from pyexim.startup.options import Command, QueueRunOptions, UsageError
-from pyexim.startup.process import Process, start
+from pyexim.startup.process import Process, process_log, start
 from pyexim.startup.queue_run import run_one
 from pyexim.startup.work import (
     become_exim,
@@ -98,7 +97,6 @@ class Flags:
     reload: bool = False
     stop: bool = False
     child: bool = False
-    status: bool = False
 
 
 class Master:
@@ -124,6 +122,8 @@ class Master:
         self.pool = pool.Pool(self._fork_reception, process.config.main.smtp_accept_max)
         self.lounge = Lounge()
         self.pending: deque[Pending] = deque()
+        self.waited_for = inf
+        """When to end because no connection has come; only with -bw and a time."""
         self.last_free = 0.0
         """When a child last became free."""
         self._settings = self._admission_settings()
@@ -134,6 +134,9 @@ class Master:
         """Bind and listen, before the process detaches, so that errors are seen; raise ConfigError."""
         command_line = self.process.command
         if not command_line.listen:
+            return
+        if command_line.inherit_socket:
+            self.listening = self.listening or [Listening(*listeners.inherited(0))]
             return
         main = self.process.config.main
         wanted = listeners.endpoints(main, command_line.interfaces)
@@ -193,24 +196,36 @@ class Master:
         for item in self.listening:
             self.selector.register(item.sock, selectors.EVENT_READ, item)
         self._announce()
-        setproctitle("pyexim: master " + self._title())
+        processinfo.show("master " + self._title())
         gc.collect()
         gc.freeze()
         if self.listening:
             self._register(self.pool.spawn(pool.LOW))
+        self._wait_again()
         while not self.flags.stop:
             self._turn()
         self._shut_down()
         return 0
 
+    def _wait_again(self) -> None:
+        """-bw with a time: the daemon ends when no connection comes for so long."""
+        patience = self.process.command.inherited_timeout
+        self.waited_for = self.clock.monotonic() + patience if patience else inf
+
     def _title(self) -> str:
         return listeners.describe([item.endpoint for item in self.listening]) or "(not listening)"
 
     def _announce(self) -> None:
+        c, runs = self.process.command, timer.describe(self.timers)
         where = listeners.describe([item.endpoint for item in self.listening])
-        runs = timer.describe(self.timers)
         text = f"listening for SMTP on {where}" if self.listening else "not listening for SMTP"
-        self.process.log.main(f"exim {EXIM_VERSION} daemon started: pid={os.getpid()}, {runs}, {text}")
+        what = f"{runs}, {text}"
+        if c.inherit_socket:
+            end = (f"terminating after {c.inherited_timeout} seconds" if c.inherited_timeout
+                   else "with no wait timeout")
+            what = f"launched with listening socket, {end}"
+        self.process.log.main(f"exim {EXIM_VERSION} daemon started: pid={os.getpid()}, {what}")
+        replace(process_log(self.process), daemon=f"daemon({EXIM_VERSION}): {what}").answer()
 
     def _install_signals(self) -> None:
         flags = self.flags
@@ -226,30 +241,17 @@ class Master:
         signal.signal(signal.SIGTERM, setter("stop"))
         signal.signal(signal.SIGINT, setter("stop"))
         signal.signal(signal.SIGCHLD, setter("child"))
-        signal.signal(signal.SIGUSR1, setter("status"))
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         self.selector.register(self._wake_read, selectors.EVENT_READ, "wake")
 
     def _write_pid_file(self) -> None:
-        c, main = self.process.command, self.process.config.main
-        if c.pid_file is not None:
-            self.pid_path = c.pid_file
-        elif c.listen and not c.interfaces:
-            self.pid_path = self._expanded_pid_path() or f"{main.spool_directory}/exim-daemon.pid"
+        c = self.process.command
+        if c.pid_file is not None or (c.listen and not c.interfaces and not c.inherit_socket):
+            self.pid_path = pidfile.path_of(self.process)
         if self.pid_path:
             error = pidfile.write(self.pid_path, os.getpid())
             if error:
                 self.process.log.panic(error)
-
-    def _expanded_pid_path(self) -> str:
-        text = self.process.config.main.pid_file_path
-        if not text:
-            return ""
-        try:
-            return expand(text, Scope(self.process.config, self.process.services)).replace("%s", "")
-        except ExpansionError as e:
-            self.process.log.panic(f"expansion of pid_file_path failed: {e.text}")
-            return ""
 
     def _set_timers(self) -> None:
         c = self.process.command
@@ -270,9 +272,9 @@ class Master:
             jobs_write.close()
             self._close_in_child()
             become_exim(process)
-            setproctitle("pyexim: delivery manager")
+            processinfo.show("delivery manager")
             return run_manager(jobs_read, lambda: deliver_run(process, None), connector, self.clock, process.log,
-                               title=lambda text: setproctitle(f"pyexim: {text}"))
+                               title=processinfo.show)
 
         manager_pid = self._fork(manager_job)
         jobs_read.close()
@@ -290,7 +292,7 @@ class Master:
             jobs = self.helpers.jobs if self.helpers else None
             self._close_in_child(keep=jobs)
             become_exim(process)
-            setproctitle("pyexim: reception (idle)")
+            processinfo.show("reception (idle)")
             start_delivery = send_job(jobs, process) if jobs is not None else (lambda message_id, queue: None)
             return reception.serve(theirs, lambda: make_receive_run(process, start_delivery))
 
@@ -355,6 +357,9 @@ class Master:
                 self._serve_command()
         self._reap()
         now = self.clock.monotonic()
+        if now >= self.waited_for:
+            self.process.log.main(f"exim {EXIM_VERSION} daemon terminating, inetd wait timeout reached.\n", raw=True)
+            self.flags.stop = True
         if self.helpers_due and now >= self.helpers_due and not self.flags.stop:
             self._restart_helpers()
         for waiting in self.lounge.overdue(now):
@@ -370,7 +375,7 @@ class Master:
         if self.flags.stop or self.flags.reload:
             return 0.0
         now = self.clock.monotonic()
-        times = [t.due - now for t in self.timers]
+        times = [t.due - now for t in self.timers] + [self.waited_for - now]
         if self.listening and not self.pool.idle and not self.pool.full:
             times.append(self._stalled_at() - now)
         deadline = self.lounge.next_deadline()
@@ -496,6 +501,7 @@ class Master:
                     self.process.log.main(f"accept() failure: {e.strerror}")
                     self.clock.sleep(0.1)
                 return
+            self._wait_again()
             self._admit(sock, peer)
 
     def _admit(self, sock: socket.socket, peer: tuple[Any, ...]) -> None:
@@ -650,7 +656,7 @@ class Master:
                     connector: Connector | None = connector) -> int:
                 self._close_in_child(keep=connector)
                 become_exim(process)
-                setproctitle("pyexim: queue runner")
+                processinfo.show("queue runner")
                 return run_one(process, options, connector)
 
             try:
@@ -758,11 +764,21 @@ def run_daemon(process: Process, run_command: Callable[[list[str], Configuration
     if not (c.foreground or c.debug is not None or c.verbose):
         _detach(master.descriptors())
         process.log.close()
+    elif c.inherit_socket and c.debug is None and not c.verbose:
+        _let_go_of_standard_streams()
     try:
         return master.run()
     except Exception:  # noqa: BLE001 - nobody sees a detached process's standard error
         process.log.crash(traceback.format_exc())
         return child.EX_SOFTWARE
+
+
+def _let_go_of_standard_streams() -> None:
+    """With -bw descriptor 0 is the listening socket, which children must not keep."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
 
 
 def _detach(keep: list[int]) -> None:

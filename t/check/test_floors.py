@@ -10,7 +10,7 @@ LIB = Path(__file__).resolve().parents[2] / "lib" / "pyexim"
 FLOORS = [
     ["base"],
     ["model", "mailfmt", "smtp", "dnswire"],
-    ["settings", "privs", "log", "child", "fdpass", "net", "dns"],
+    ["settings", "privs", "processinfo", "log", "child", "fdpass", "net", "dns"],
     ["config", "expand", "lookup", "match"],
     ["spool", "hints", "retry", "rewrite", "filters", "tls", "auth", "mailauth", "scan"],
     ["routers", "transports"],

@@ -41,7 +41,7 @@ def test_a_message_is_submitted_through_the_daemon() -> None:
         done = through_daemon(live, "-bv", "nobody@test.example")
         assert done.returncode == 2
         assert "nobody@test.example failed to verify" in done.stdout
-        done = through_daemon(live, "-no-such")
+        done = through_daemon(live, "-zz-no-such")
         assert done.returncode == 1 and "unknown" in done.stderr
 
 

@@ -13,7 +13,7 @@ from pyexim.log.debug import Debug
 from pyexim.startup.environment import clean_environment
 from pyexim.startup.identity import caller
 from pyexim.startup.options import Command, UsageError, parse
-from pyexim.startup.process import Process, configure, start
+from pyexim.startup.process import Process, configure, process_log, start
 
 EX_OK: Final = 0
 EX_FAILURE: Final = 1
@@ -170,6 +170,15 @@ def _log_line(process: Process) -> int:
     return EX_OK
 
 
+def _remove_pid_file(process: Process) -> int:
+    from pyexim.daemon import pidfile
+
+    require_admin(process)
+    path = pidfile.path_of(process)
+    pidfile.remove(path, pidfile.read(path))
+    return EX_OK
+
+
 def _rebuild_aliases(process: Process) -> int:
     from pyexim.cli.aliases import run_bi_command
 
@@ -180,7 +189,8 @@ MODES: Final[dict[str, Callable[[Process], int]]] = {
     "daemon": _daemon, "receive": _submission, "smtp": _submission, "batch": _submission, "bh": _submission,
     "queue": _queue, "list": _listing, "count": _listing, "M": _deliver, "MC": _continued, "action": _action,
     "be": _testing, "bt": _testing, "bv": _testing, "bvs": _testing, "brt": _testing, "brw": _testing,
-    "bV": _configuration, "bP": _configuration, "info": _configuration, "log": _log_line, "bi": _rebuild_aliases}
+    "bV": _configuration, "bP": _configuration, "info": _configuration, "log": _log_line,
+    "pid_file": _remove_pid_file, "bi": _rebuild_aliases}
 
 
 CHECKS: Final = frozenset({"be", "bt", "bv", "bvs", "bh", "brt", "brw"})
@@ -208,6 +218,7 @@ def run(process: Process) -> int:
     if command.set_message is not None and not process.identity.admin:
         raise UsageError("exim: permission denied")
     process.log.stderr = command.mode != "daemon"
+    process_log(process).answer()
     if process.log.selected("arguments"):
         shown = " ".join(_quoted(a) for a in [command.name, *sys.argv[2:]])
         process.log.main(f"cwd={process.services.initial_cwd} {len(sys.argv) - 1} args: {shown}")

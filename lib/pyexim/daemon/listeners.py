@@ -5,6 +5,7 @@ Spec: chapter "Starting the daemon and the use of network interfaces".
 
 from __future__ import annotations
 
+import os
 import socket
 
 from pyexim.base.errors import ConfigError
@@ -91,6 +92,22 @@ def listen(endpoint: Endpoint, backlog: int, *, nodelay: bool = True) -> socket.
         sock.close()
         raise
     return sock
+
+
+def inherited(fd: int) -> tuple[Endpoint, socket.socket]:
+    """Return the listening socket that inetd has passed as a descriptor (-bw); raise ConfigError."""
+    try:
+        sock = socket.socket(fileno=os.dup(fd))
+        if sock.family not in (socket.AF_INET, socket.AF_INET6) or not sock.getsockopt(
+                socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            sock.close()
+            raise ConfigError("standard input is not a listening socket: -bw is for inetd's wait mode")
+        address, port = sock.getsockname()[:2]
+        sock.setblocking(False)
+    except OSError as e:
+        raise ConfigError(f"standard input is no socket ({e.strerror}): -bw is for inetd's wait mode") from None
+    family = 6 if sock.family == socket.AF_INET6 else 4
+    return Endpoint("" if address in ("0.0.0.0", "::") else address, port, family), sock
 
 
 def describe(found: list[Endpoint]) -> str:

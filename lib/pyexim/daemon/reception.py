@@ -11,9 +11,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from setproctitle import setproctitle
-
-from pyexim import fdpass
+from pyexim import fdpass, processinfo
 from pyexim.model.connection import Connection
 from pyexim.receive.api import ReceiveRun, resume_socket, serve_socket
 
@@ -24,7 +22,6 @@ MAX_SESSIONS: Final = 2000
 def serve(control: socket.socket, make_run: Callable[[], ReceiveRun]) -> int:
     """Serve sessions until the master closes the control socket or the share is used up; the exit code."""
     run = make_run()
-    titled = False
     for _ in range(MAX_SESSIONS):
         try:
             got = fdpass.receive(control)
@@ -39,18 +36,19 @@ def serve(control: socket.socket, make_run: Callable[[], ReceiveRun]) -> int:
                 os.close(fd)
             run.services.log.panic(f"reception child: unexpected record {record['type']}")
             return 1
-        if not titled:
-            setproctitle("pyexim: reception")
-            titled = True
         parking = Parking(control) if record.get("park", True) else None
         run.park = parking.park if parking is not None else None
         run.accept_queue_only = bool(record["queue_only"])
         if run.accept_queue_only:
             run.reason_to_queue = f"too many connections ({record['count']}, max {run.config.main.smtp_accept_queue})"
-        if record["type"] == "resume":
+        conn = connection_of(record, run) if record["type"] == "session" else None
+        where = f" from [{conn.sender_host_address}]" if conn is not None else ""
+        processinfo.show(f"reception: handling incoming call{where}")
+        if conn is None:
             resume_socket(fds[0], str(record["state"]), run, timed_out=bool(record["timed_out"]))
         else:
-            serve_socket(fds[0], connection_of(record, run), run)
+            serve_socket(fds[0], conn, run)
+        processinfo.show("reception (idle)")
         if parking is not None and parking.parked:
             continue
         try:

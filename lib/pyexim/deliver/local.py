@@ -13,9 +13,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from setproctitle import setproctitle
-
-from pyexim import privs, settings
+from pyexim import privs, processinfo, settings
 from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
 from pyexim.base.record import dataclass, replace
 from pyexim.config.configuration import Configuration
@@ -140,12 +138,8 @@ def starter_settings(config: Configuration, services: Services, *, privileged: b
     """Return what a starter for a configuration decides by; raise ConfigError for a wrong never_users."""
     return StarterSettings(run_job(config, services, fsync=not config.main.disable_fsync),
                            never_users(config, services), privileged=privileged,
-                           panic=services.log.crash, warm=lambda: warm_up(config), title=_title,
+                           panic=services.log.crash, warm=lambda: warm_up(config), title=processinfo.show,
                            exim_uid=services.exim_uid, exim_gid=services.exim_gid)
-
-
-def _title(text: str) -> None:
-    setproctitle(f"pyexim: {text}")
 
 
 def never_users(config: Configuration, services: Services) -> frozenset[int]:

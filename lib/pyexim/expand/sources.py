@@ -228,7 +228,7 @@ def sender_host_name(scope: Scope) -> str:
     """Looked up when it is first asked for."""
     conn = scope.conn or (scope.message.conn if scope.message else None)
     if conn is None or not conn.sender_host_address:
-        return ""
+        return "" if conn is None else conn.sender_host_name or ""
     if conn.sender_host_name is None and not conn.host_lookup_failed and not scope.is_delivery:
         table.service("host_name")(conn, scope)
     return conn.sender_host_name or ""

@@ -48,6 +48,9 @@ class ActionRun:
 def act(switch: str, arguments: list[str], run: ActionRun) -> int:
     """Do what a switch (without "-") says; the exit code.  ``arguments`` are ids, or an id and addresses."""
     if switch in SHOW:
+        if len(arguments) > 1 and switch != "Mvc":
+            run.say("*** Only one message can be listed at once\n")
+            return 1
         return SHOW[switch](arguments[0], run)
     if switch in EDIT:
         return 0 if _locked(arguments[0], run, lambda m: EDIT[switch](m, arguments[1:], run)) else 1
@@ -56,6 +59,8 @@ def act(switch: str, arguments: list[str], run: ActionRun) -> int:
     for message_id in arguments:
         if not _locked(message_id, run, lambda m: action(m, run), removing=switch == "Mrm"):
             good = False
+    if switch in ("Mmad", "MG"):
+        run.say("\n")
     return 0 if good else 1
 
 
@@ -70,7 +75,8 @@ def _locked(message_id: str, run: ActionRun, action: Callable[[spool.LockedMessa
     try:
         locked = spool.lock(run.spool, message_id)
     except SpoolError as e:
-        return _unusable(message_id, run, e, removing=removing)
+        _unusable(message_id, run, e, removing=removing)
+        return removing and run.admin and e.errno != 2
     except OSError as e:
         run.say(f"Couldn't open spool file for {message_id}: {e.strerror}\n")
         return False
@@ -89,28 +95,27 @@ def _locked(message_id: str, run: ActionRun, action: Callable[[spool.LockedMessa
         locked.close()
 
 
-def _unusable(message_id: str, run: ActionRun, error: SpoolError, *, removing: bool) -> bool:
+def _unusable(message_id: str, run: ActionRun, error: SpoolError, *, removing: bool) -> None:
     """Say why a message cannot be worked on; -Mrm removes what there is of it."""
     queue = f" Q={run.spool.queue_name}" if run.spool.queue_name else ""
     if error.errno != 2:
         run.say(f"Spool read error for {message_id}-H: {error.text}\n")
         if not removing or not run.admin:
-            return False
+            return
         run.say("Continuing to ensure all files removed\n")
         _remove_all(message_id, run)
         run.say(f"Message {message_id} has been removed or did not exist\n")
         run.log.main(f"removed by {run.login}", message_id=message_id)
-        return True
+        return
     run.log.main(f"Spool{queue} file {message_id}-D not found", message_id=message_id)
     run.say(f"Spool data file for {message_id} does not exist\n")
     if not removing or not run.admin:
-        return False
+        return
     run.say("Continuing, to ensure all files removed\n"
             f"Spool read error for {message_id}-H: No such file or directory\n"
             "Continuing to ensure all files removed\n")
     _remove_all(message_id, run)
     run.say(f"Message {message_id} has been removed or did not exist\n")
-    return False
 
 
 def _remove_all(message_id: str, run: ActionRun) -> None:
@@ -169,7 +174,7 @@ def remove(locked: spool.LockedMessage, run: ActionRun) -> bool:
     locked.remove()
     run.say(f"Message {message.message_id} has been removed\n")
     _note(locked, run, f"removed by {run.login}")
-    _note(locked, run, "Completed" + (f" Q={message.queue_name}" if message.queue_name else ""))
+    _note(locked, run, "Completed")
     return True
 
 
@@ -180,7 +185,7 @@ def mark_all_delivered(locked: spool.LockedMessage, run: ActionRun) -> bool:
         message.nonrecipients.add(recipient.address)
         _note(locked, run, f"address <{recipient.address}> marked delivered by {run.login}")
     _rewritten(locked)
-    run.say(f"Message {message.message_id} has been modified\n\n")
+    run.say(f"Message {message.message_id} has been modified\n")
     return True
 
 
@@ -221,7 +226,7 @@ def move(locked: spool.LockedMessage, run: ActionRun) -> bool:
                   f"{directory_for(target, letter, 'msglog')}/{message_id}")
     source = f"({run.spool.queue_name}) " if run.spool.queue_name else ""
     dest = f"({run.destination}) " if run.destination else ""
-    run.say(f"Message {message_id} \n")
+    run.say(f"Message {message_id} ")
     _note(locked, run, f"moved from {source}input, msglog to {dest}input, msglog")
     return True
 
@@ -248,10 +253,17 @@ def _checked(text: str) -> tuple[str, str | None]:
     return parsed.address[:at] + lower(parsed.address[at:]), None
 
 
+def _without_address(message_id: str, doing: str, run: ActionRun) -> bool:
+    run.say(f"Message {message_id} - error while {doing}: no address given\n")
+    return False
+
+
 def add_recipients(locked: spool.LockedMessage, addresses: list[str], run: ActionRun) -> bool:
     """-Mar."""
     message = locked.message
     new = []
+    if not addresses:
+        return _without_address(message.message_id, "adding recipient", run)
     for text in addresses:
         address, error = _checked(text)
         if error is None and not address:
@@ -271,12 +283,14 @@ def add_recipients(locked: spool.LockedMessage, addresses: list[str], run: Actio
 def mark_delivered(locked: spool.LockedMessage, addresses: list[str], run: ActionRun) -> bool:
     """-Mmd: the addresses are compared with regard to case."""
     message = locked.message
+    if not addresses:
+        return _without_address(message.message_id, "marking as delivered", run)
     known = {r.address for r in message.recipients}
-    bad = [a for a in addresses if a not in known]
-    if bad:
-        text = "".join(f"- error while marking as delivered:\n  {a} is not a recipient: message not updated\n"
-                       for a in bad)
-        run.say(f"Message {message.message_id} {text}")
+    errors = [_checked(a)[1] or f"  {a} is not a recipient: message not updated\n" for a in addresses
+              if a not in known]
+    if errors:
+        run.say(f"Message {message.message_id} "
+                + "".join(f"- error while marking as delivered:\n{e}" for e in errors))
         return False
     for address in addresses:
         message.nonrecipients.add(address)
@@ -289,6 +303,11 @@ def mark_delivered(locked: spool.LockedMessage, addresses: list[str], run: Actio
 def edit_sender(locked: spool.LockedMessage, addresses: list[str], run: ActionRun) -> bool:
     """-Mes."""
     message = locked.message
+    if not addresses:
+        return _without_address(message.message_id, "editing sender", run)
+    if len(addresses) > 1:
+        run.say(f"Message {message.message_id} - only one sender address can be specified\n")
+        return False
     text = addresses[0]
     address, error = ("", None) if text == "<>" else _checked(text)
     if error is not None:

@@ -91,10 +91,7 @@ def _write_fast(settings: SpoolSettings, style: Style, now: float, write: Callab
 
 
 def _one(settings: SpoolSettings, message_id: str) -> Listed:
-    try:
-        place = find(settings, message_id)
-    except Exception as e:  # noqa: BLE001 - an id that is none: shown as such
-        return Listed(message_id, settings.queue_name, error=str(e) or "not a message id", errno=22)
+    place = find(settings, message_id) if is_message_id(message_id) else None
     if place is not None:
         listed = read_listed(settings, directory_for(settings, place.subdirectory), message_id)
         if listed is not None:

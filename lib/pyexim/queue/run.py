@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,7 @@ from pyexim.base.record import dataclass, replace
 from pyexim.deliver.api import DeliverRun
 from pyexim.deliver.manager import Manager, worker_forker
 from pyexim.deliver.starter import Connector
+from pyexim.expand.regex import compile_or_error
 from pyexim.model.message import Message
 from pyexim.spool.api import SpoolSettings, read, remove_orphans, scan
 
@@ -83,11 +83,10 @@ def _matcher(text: str | None, regex: bool) -> Callable[[str], bool] | None:
     if text is None:
         return None
     if regex:
-        try:
-            search = re.compile(text, re.ASCII | re.IGNORECASE).search
-        except re.error as e:
-            raise ValueError(f"regular expression error in {text!r}: {e}") from None
-        return lambda address: search(address) is not None
+        compiled = compile_or_error(text, caseless=True)
+        if isinstance(compiled, str):
+            raise ValueError(compiled)
+        return compiled.matches
     wanted = lower(text)
     return lambda address: wanted in lower(address)
 

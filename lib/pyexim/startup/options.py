@@ -16,6 +16,7 @@ from pyexim.base.messageid import is_message_id
 from pyexim.base.record import dataclass, field
 from pyexim.config.values import parse_time
 from pyexim.log.debug import parse_topics
+from pyexim.startup.modes import WITHOUT_T, choose
 
 
 class UsageError(Exception):
@@ -24,6 +25,10 @@ class UsageError(Exception):
 
 def _abandoned(option: str) -> UsageError:
     return UsageError(f"exim abandoned: unknown, malformed, or incomplete option {option}")
+
+
+def _incompatible() -> UsageError:
+    return UsageError("exim: incompatible command-line options or arguments")
 
 
 class NotThere(UsageError):
@@ -59,7 +64,7 @@ class Command:
 
     mode: str = ""
     """receive, daemon, smtp, batch, bh, be, bt, bv, bvs, bV, bP, list, count, queue, M, MC, action,
-    brt, brw, bi, info, log, help, check_config; "" none given."""
+    brt, brw, bi, info, log, pid_file, help, check_config; "" none given."""
     name: str = "exim"
     """How the program was called."""
     arguments: list[str] = field(default_factory=list)
@@ -67,7 +72,11 @@ class Command:
     macros: dict[str, str] = field(default_factory=dict)
     foreground: bool = False
     listen: bool = False
-    """-bd, -bdf."""
+    """-bd, -bdf, -bw."""
+    inherit_socket: bool = False
+    """-bw: descriptor 0 is the listening socket."""
+    inherited_timeout: int | None = None
+    """Seconds without a connection after which a daemon of -bw ends; None for never."""
     queue_run: QueueRunOptions | None = None
     more_runs: list[QueueRunOptions] = field(default_factory=list)
     host: str | None = None
@@ -117,15 +126,15 @@ class Command:
     """The facts of -MC and its helpers."""
 
 
-_IGNORED: Final = re.compile(r"-(?:Ac|Am|B.*|dropcr|m|om|oo|U|x|pd|ps|n_)\Z")
+_IGNORED: Final = re.compile(r"-(?:Ac|Am|B.+|dropcr|m|om|oo|U.*|x|pd|ps|odd|oA.+)\Z", re.DOTALL)
 _ERROR_MODES: Final = {"e": "e", "m": "m", "p": "p", "q": "p", "w": "m"}
 _NAMES: Final = {"mailq": ["-bp"], "rsmtp": ["-bS"], "rmail": ["-i", "-oee"], "runq": ["-q"], "newaliases": ["-bi"]}
 _MODES: Final = {
     "-bm": "receive", "-bs": "smtp", "-bS": "batch", "-be": "be", "-bt": "bt", "-bv": "bv", "-bvs": "bvs",
     "-bV": "bV", "--version": "bV", "-bP": "bP", "-brt": "brt", "-brw": "brw", "-bi": "bi", "--help": "help",
-    "--check-config": "check_config"}
+    "-oPX": "pid_file", "--check-config": "check_config"}
 _ABSENT: Final = re.compile(
-    r"-(?:b[fF]|bf[dlps]|bmalware|bw.*|tls-on-connect|atrn|Tqt|MCq|bI:sieve)\Z")
+    r"-(?:b[fF]|bf[dlps]|bmalware|tls-on-connect|atrn|Tqt|MCq|bI:sieve)\Z")
 _TEST_MODES: Final = frozenset({"bh", "be", "bt", "bv", "bvs"})
 _ON_MESSAGES: Final = frozenset({
     "M", "Mar", "Mc", "Mes", "Mf", "Mg", "MG", "Mmad", "Mmd", "Mrm", "Mset", "Mt", "Mvb", "Mvc", "Mvh", "Mvl"})
@@ -141,6 +150,7 @@ class Parser:
         if base == "rmail":
             self.command.error_mode = "e"
         self.any = bool(self.left)
+        self.asked: list[str] = []
         self.position = 0
         self._long: list[tuple[str, Callable[[str], None]]] = [
             ("-oM", self._om), ("-od", self._od), ("-oe", self._oe), ("-bp", self._bp), ("-bh", self._bh),
@@ -160,12 +170,9 @@ class Parser:
         """Return a value that is attached to the option's letters or the next word."""
         return word[letters:] or self._next(word, what)
 
-    def _mode(self, mode: str, option: str) -> None:
-        """Set the action; two different ones do not go together."""
-        c = self.command
-        if c.mode and c.mode != mode:
-            raise UsageError("exim: incompatible command-line options or arguments")
-        c.mode = mode
+    def _mode(self, mode: str) -> None:
+        """Ask for an action."""
+        self.asked.append(mode)
 
     # -- the walk
 
@@ -174,13 +181,13 @@ class Parser:
         c = self.command
         while self.position < len(self.left):
             word = self.left[self.position]
-            if not word.startswith("-") or word == "-":
+            if not word.startswith("-"):
                 break
             self.position += 1
             if word == "--":
                 break
             self._option(word)
-            if c.mode in ("M", "MC", "action"):
+            if not {"M", "MC", "action"}.isdisjoint(self.asked):
                 break
         c.arguments += self.left[self.position:]
         self._finish()
@@ -191,14 +198,20 @@ class Parser:
         if word in _MODES:
             if word == "-bS":
                 c.error_mode = "b"
-            self._mode(_MODES[word], word)
+            self._mode(_MODES[word])
         elif word in ("-bd", "-bdf"):
             c.listen = True
             c.foreground |= word == "-bdf"
+        elif word.startswith("-bw"):
+            self._wait(word)
         elif _ABSENT.match(word):
             raise NotThere(word)
         elif word in _SIMPLE:
             _SIMPLE[word](c)
+        elif word == "-B":
+            self._next(word)
+        elif word.startswith("-n"):
+            c.terse = True
         elif _IGNORED.match(word):
             return
         elif word[:2] in _VALUES or _O_VALUES.match(word) or word == "-bem":
@@ -209,6 +222,15 @@ class Parser:
                     method(word)
                     return
             raise _abandoned(word)
+
+    def _wait(self, word: str) -> None:
+        """-bw and -bw<time>: the daemon of one socket that inetd listens on."""
+        c = self.command
+        c.listen = c.foreground = c.inherit_socket = True
+        if word[3:]:
+            c.inherited_timeout = parse_time(word[3:])
+            if not c.inherited_timeout:
+                raise UsageError(f"exim: bad time value {word}: abandoned")
 
     def _valued(self, word: str) -> None:
         """Options with one value, attached or apart."""
@@ -231,12 +253,12 @@ class Parser:
                 self._next(word, "string")
         elif letter == "z":
             c.log_line = self._next(word, "file name") if not word[2:] else _raise(_abandoned(word))
-            self._mode("log", word)
+            self._mode("log")
         elif letter == "o":
             self._o(word)
         elif letter == "b":
             c.bem_file = self._next(word, "file name")
-            self._mode("be", word)
+            self._mode("bem")
 
     def _sender(self, word: str) -> str:
         if self.position >= len(self.left):
@@ -258,18 +280,19 @@ class Parser:
             text = word[3:]
             if not text and self.position < len(self.left) and self.left[self.position].isdigit():
                 text = self._next(word)
-            c.connection_max = self._number(text or "1", word)
+            if not re.fullmatch(r"[0-9]*", text):
+                raise UsageError("exim: number expected after -oB")
+            c.connection_max = int(text or "1")
         elif name in ("r", "s"):
-            text = self._value(word, 3)
-            seconds = parse_time(text)
+            apart = self.left[self.position:self.position + 1] if not word[3:] else []
+            self.position += len(apart)
+            seconds = parse_time(apart[0] if apart else word[3:])
             if seconds is None:
-                raise UsageError(f"exim: bad time value {text}: abandoned")
+                raise UsageError(f"exim: bad time value {apart[0] if apart else word}: abandoned")
             if name == "r":
                 c.receive_timeout = seconds
             else:
                 c.smtp_receive_timeout = seconds
-        elif word == "-oPX":
-            raise NotThere(word)  # the daemon removes its pid file itself
         elif word == "-oA":
             c.alias_file = self._next(word, "string")
         elif word == "-oP":
@@ -281,9 +304,11 @@ class Parser:
 
     def _om(self, word: str) -> None:
         name = word[3:]
+        value = self._next(word, "data")
         if name not in ("a", "aa", "ai", "as", "i", "m", "r", "s", "t"):
             raise _abandoned(word)
-        value = self._next(word)
+        if name == "r" and "r" in self.command.oma:
+            raise UsageError("received_protocol is set already")
         if name == "m" and not is_message_id(value):
             raise UsageError("-oMm must be a valid message ID")
         self.command.oma[name] = value
@@ -314,15 +339,13 @@ class Parser:
         self.command.local_error = True
         if is_message_id(word[2:]):
             self.command.error_cross_reference = word[2:]
-        elif word != "-E":
-            raise _abandoned(word)
 
     def _bp(self, word: str) -> None:
         kind = word[3:]
         if kind == "c":
-            self._mode("count", word)
+            self._mode("count")
         elif kind in ("", "a", "i", "r", "ra", "ri", "ru", "u"):
-            self._mode("list", word)
+            self._mode("list")
             self.command.list_kind = kind
         else:
             raise _abandoned(word)
@@ -337,18 +360,20 @@ class Parser:
             raise UsageError(f'exim abandoned: "{text}" is not an IP address')
         c.host = text
         c.oma["a"] = text
-        self._mode("bh", word)
+        self._mode("bh")
 
     def _bi_info(self, word: str) -> None:
         if not word.startswith("-bI:"):
             raise _abandoned(word)
         self.command.info = word[4:]
-        self._mode("info", word)
+        self._mode("info")
 
     def _p(self, word: str) -> None:
         protocol, colon, host = word[2:].partition(":")
-        if not protocol:
+        if not word[2:]:
             raise _abandoned(word)
+        if "r" in self.command.oma:
+            raise UsageError("received_protocol is set already")
         self.command.oma["r"] = protocol
         if colon:
             self.command.oma["s"] = host
@@ -361,7 +386,7 @@ class Parser:
         if not m[2] and m[3]:
             raise _abandoned(word)
         if m[1] in self.command.macros:
-            raise UsageError(f"exim: duplicated -D in command line for macro {m[1]}")
+            raise UsageError("exim: duplicated -D in command line")
         if len(self.command.macros) >= 10:
             raise UsageError("exim: too many -D options on command line")
         self.command.macros[m[1]] = m[3]
@@ -388,21 +413,19 @@ class Parser:
         if name not in _ON_MESSAGES:
             raise _abandoned(word)
         if name == "Mset":
+            if self.position >= len(self.left):
+                raise UsageError(f"exim: no message ids given after {word} option")
             c.set_message = self._next(word)
             if not is_message_id(c.set_message):
                 raise UsageError(f"exim: malformed message id {c.set_message} after -Mset option")
             return
-        self._mode("M" if name in ("M", "Mc") else "action", word)
+        self._mode("M" if name in ("M", "Mc") else "action")
         c.action = name
         rest = self.left[self.position:]
         self.position = len(self.left)
         ids = rest[1:] if name == "MG" else rest
         if not ids:
             raise UsageError(f"exim: no message ids given after {word} option")
-        if name == "Mes" and len(ids) != 2:
-            raise UsageError("exim: wrong number of arguments for -Mes option")
-        if name in ("Mar", "Mmd") and len(ids) < 2:
-            raise UsageError(f"exim: at least one recipient address must follow the message id after {word} option")
         checked = ids[:1] if name in ("Mar", "Mes", "Mmd") or name.startswith("Mv") else ids
         for message_id in checked:
             if not is_message_id(message_id):
@@ -429,9 +452,9 @@ class Parser:
                 raise UsageError("exim: malformed message id " + rest[4] + " after -MC option")
             self._number(rest[3], "-MC")
             self.position = len(self.left)
-            self._mode("MC", "-MC")
+            self._mode("MC")
         else:
-            raise NotThere("-" + name)
+            raise _abandoned("-" + name)
 
     def _q(self, word: str) -> None:
         if word.startswith(("-qR", "-qS")):
@@ -491,30 +514,35 @@ class Parser:
     def _finish(self) -> None:
         """What can only be decided when everything has been read."""
         c = self.command
-        if c.listen:
-            if c.mode:
-                raise UsageError("exim: incompatible command-line options or arguments")
-            if c.arguments or c.sender is not None or c.sender_name is not None:
-                raise UsageError("exim: incompatible command-line options or arguments")
-            c.mode = "daemon"
-        run = c.queue_run
-        if c.mode and c.mode != "daemon" and run is not None and (
-                run.queue_name is None or run.interval is not None or run.recipient is not None):
-            raise UsageError("exim: incompatible command-line options or arguments")
-        if not c.mode and run is not None:
-            only_queue = run.queue_name is not None and not c.arguments
-            c.mode = "daemon" if run.interval is not None else "queue"
-            if c.arguments and not only_queue:
-                raise UsageError("exim: incompatible command-line options or arguments")
-        if c.extract_recipients and c.mode in ("smtp", "batch", "daemon", "list", "count", "queue", "bt", "bv", "bh"):
-            raise UsageError("exim: incompatible command-line options or arguments")
-        if not c.mode:
-            if c.extract_recipients or c.arguments:
-                c.mode = "receive"
-            elif not self.any or not c.arguments:
-                c.mode = "help" if not self.any else "receive"
+        runs = [] if c.queue_run is None else [c.queue_run, *c.more_runs]
+        if c.listen or any(run.interval is not None for run in runs):
+            self._mode("daemon")
+            if c.inherit_socket and runs:
+                raise _incompatible()
+        elif c.queue_run is not None:
+            self._queue_asked(c.queue_run)
+        mode = choose(self.asked)
+        if mode is None:
+            raise _incompatible()
+        if ("bi" in self.asked and c.arguments) or (mode in ("daemon", "queue") and c.arguments):
+            raise _incompatible()
+        if c.sender is not None and mode in ("daemon", "smtp", "batch"):
+            raise _incompatible()
+        if c.extract_recipients and not WITHOUT_T.isdisjoint(self.asked):
+            raise _incompatible()
+        if c.set_message is not None and mode not in ("be", "action", "M"):
+            raise _incompatible()
+        c.mode = mode or ("help" if not self.any else "receive")
+        if c.mode == "bem":
+            c.mode = "be"
         if c.name in ("rsmtp",):
             c.error_mode = "b"
+
+    def _queue_asked(self, run: QueueRunOptions) -> None:
+        """A single queue run; -qG alone beside another action only says which queue that is for."""
+        only_names = run.queue_name is not None and run == QueueRunOptions(queue_name=run.queue_name)
+        if not (only_names and self.asked) and not (only_names and self.command.arguments):
+            self._mode("queue")
 
 
 def _raise(error: Exception) -> str:
@@ -539,7 +567,7 @@ _SIMPLE: Final[dict[str, Callable[[Command], None]]] = {
     "-t": _set("extract_recipients", True), "-ti": _ti,
     "-i": _set("dot_ends", False), "-oi": _set("dot_ends", False), "-oitrue": _set("dot_ends", False),
     "-v": _set("verbose", True), "-ov": _set("verbose", True),
-    "-N": _no_delivery, "-n": _set("terse", True), "-G": _set("suppress_fixups", True),
+    "-N": _no_delivery, "-G": _set("suppress_fixups", True),
     "-bnq": _set("no_qualify", True), "-oY": _set("no_notifier", True),
 }
 _VALUES: Final = frozenset({"-C", "-f", "-r", "-F", "-h", "-L", "-O", "-X", "-z"})

@@ -23,6 +23,7 @@ from pyexim.log.log import Log, LogSettings
 from pyexim.log.selectors import parse as parse_selectors
 from pyexim.match.lists import split_list
 from pyexim.privs import drop_to_caller, find_group, find_user
+from pyexim.processinfo import ProcessLog
 from pyexim.spool.api import SpoolSettings
 from pyexim.startup import preload
 from pyexim.startup.identity import Identity, caller, find_exim_user, must_drop, settle_rights
@@ -115,6 +116,13 @@ def configure(command: Command, me: Identity, config: Configuration) -> Process:
         queue_name=(command.queue_run.queue_name or "") if command.queue_run else "")
     return Process(command, me, config, services, log, spool,
                    config_changed=bool(command.config_files or command.macros))
+
+
+def process_log(process: Process) -> ProcessLog:
+    """Return where this process tells what it does."""
+    me, main = process.identity, process.config.main
+    command = "accepting a local non-SMTP message" if process.command.mode == "receive" else "running a command"
+    return ProcessLog(main.process_log_path or "", me.exim_uid, me.exim_gid, command)
 
 
 def apply_overrides(command: Command, config: Configuration) -> None:

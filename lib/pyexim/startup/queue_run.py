@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from setproctitle import setproctitle
-
+from pyexim import processinfo
 from pyexim.deliver.starter import Connector
 from pyexim.queue.run import QueueRun, run_queue
 from pyexim.startup.options import QueueRunOptions, UsageError
@@ -22,6 +21,6 @@ def run_one(process: Process, options: QueueRunOptions, connector: Connector | N
     try:
         return run_queue(wanted, lambda: deliver_run(process, None), deliver_run(process, None),
                          queue=options.queue_name, connector=connector, load_average=load_average,
-                         title=lambda text: setproctitle(f"pyexim: {text}"))
+                         title=processinfo.show)
     except ValueError as e:
         raise UsageError(f"exim: {e}") from None

@@ -26,6 +26,18 @@ def test_mode(line: str, mode: str) -> None:
     assert read(line).mode == mode
 
 
+@pytest.mark.parametrize(("line", "mode"), [
+    ("-bp -bt", "list"), ("-bpc -bp", "list"), ("-bh 192.0.2.1 -bt x", "bt"), ("-bpc -bd", "count"),
+    ("-bs -bp", "list"), ("-bV -bt x", "bV"), ("-q -bp", "list"), (f"-q -M {ID}", "M"), ("-q -brt x", "brt"),
+    ("-z x -bp", "log"), ("--help -bp", "help"),
+    ("-bI:dscp -bt x", "bt"), ("-qGn -bp", "list"), ("-oPX -bd", "pid_file"), ("-bem f -q", "queue"),
+    ("-bw", "daemon"),
+    ("-bw5m", "daemon"), (f"-Mset {ID} -be x", "be"), (f"-Mset {ID} -M {ID}", "M"), ("-B 8BITMIME a@b", "receive"),
+    ("-Ex -n5 -Ux -odd -oAx a@b", "receive")])
+def test_one_of_several_modes(line: str, mode: str) -> None:
+    assert read(line).mode == mode
+
+
 @pytest.mark.parametrize(("name", "mode"), [
     ("/usr/bin/mailq", "list"), ("runq", "queue"), ("newaliases", "bi"), ("rsmtp", "batch"), ("sendmail", "help")])
 def test_called_as(name: str, mode: str) -> None:
@@ -50,6 +62,20 @@ def test_rmail_keeps_dots_and_mails_errors() -> None:
     ("-M 123", "exim: malformed message id 123 after -M option"),
     ("-Mvh a b", "exim: malformed message id a after -Mvh option"),
     ("-bs -bd", "exim: incompatible command-line options or arguments"),
+    ("-bw -q5m", "exim: incompatible command-line options or arguments"),
+    ("-bwx", "exim: bad time value -bwx: abandoned"),
+    ("-bs -f a@b", "exim: incompatible command-line options or arguments"),
+    ("-q5m -f a@b", "exim: incompatible command-line options or arguments"),
+    ("-bi a@b", "exim: incompatible command-line options or arguments"),
+    ("-bt -bv x", "exim: incompatible command-line options or arguments"),
+    (f"-Mset {SHORT}", "exim: incompatible command-line options or arguments"),
+    (f"-Mset {SHORT} -bV", "exim: incompatible command-line options or arguments"),
+    ("-Mset", "exim: no message ids given after -Mset option"),
+    ("-oMa", "exim: data expected after -oMa"), ("-oM", "exim: data expected after -oM"),
+    ("-oMr a -oMr b", "received_protocol is set already"), ("-oBx", "exim: number expected after -oB"),
+    ("-os5q", "exim: bad time value -os5q: abandoned"), ("-or", "exim: bad time value -or: abandoned"),
+    ("-", "exim abandoned: unknown, malformed, or incomplete option -"),
+    ("-DA=1 -DA=2", "exim: duplicated -D in command line"),
     ("-bp -bd", "exim: incompatible command-line options or arguments"),
     ("-t -bs", "exim: incompatible command-line options or arguments"),
     ("-q -bs", "exim: incompatible command-line options or arguments"),
@@ -78,7 +104,7 @@ def test_refused(line: str, text: str) -> None:
     assert str(e.value) == text
 
 
-@pytest.mark.parametrize("line", ["-bf x", "-bF x", "-bmalware x", "-bw", "-tls-on-connect", "-bI:sieve", "-bfd x"])
+@pytest.mark.parametrize("line", ["-bf x", "-bF x", "-bmalware x", "-tls-on-connect", "-bI:sieve", "-bfd x"])
 def test_what_is_not_there_is_refused_by_name(line: str) -> None:
     with pytest.raises(NotThere, match=line.split()[0]):
         read(line)
