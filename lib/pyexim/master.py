@@ -16,7 +16,6 @@ import selectors
 import signal
 import socket
 import traceback
-from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import Any, Final
@@ -25,14 +24,12 @@ from pyexim import EXIM_VERSION, child, fdpass, processinfo
 from pyexim.base.errors import ConfigError, ExpansionError
 from pyexim.base.record import dataclass, replace
 from pyexim.config.configuration import Configuration
-from pyexim.daemon import admission, command, listeners, pidfile, pool, reception, timer
-from pyexim.daemon.lounge import Lounge, Waiting
+from pyexim.daemon import command, listeners, pidfile, pool, reception, timer
+from pyexim.daemon.front import Front
 from pyexim.deliver.manager import run_manager
 from pyexim.deliver.starter import Connector
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
-from pyexim.match.lists import match_host
-from pyexim.model.connection import Connection
 from pyexim.startup import preload
 from pyexim.startup.options import Command, QueueRunOptions, UsageError
 from pyexim.startup.process import Process, process_log, start
@@ -41,7 +38,6 @@ from pyexim.startup.work import (
     become_exim,
     deliver_run,
     launch_starter,
-    load_average,
     make_receive_run,
     report_crash,
     send_job,
@@ -49,15 +45,6 @@ from pyexim.startup.work import (
 
 IDLE_WAIT: Final = 10.0
 """Seconds between looks at children when nothing happens."""
-NO_LIMIT: Final = 1e9
-"""Seconds that stand for a time limit that is not set."""
-FORK_AFTER: Final = 0.02
-"""Seconds without any child becoming free after which more are forked."""
-FAIR_WAIT: Final = 0.2
-"""Seconds that a connection waits at most before one is forked for it all the same."""
-FORK_PATIENCE: Final = 10.0
-"""Seconds after which it is refused where none can be forked."""
-ACCEPTS_PER_TURN: Final = 64
 
 
 @dataclass(slots=True)
@@ -78,16 +65,6 @@ class Listening:
 
     endpoint: listeners.Endpoint
     sock: socket.socket
-
-
-@dataclass(slots=True)
-class Pending:
-    """A connection that waits for a child."""
-
-    sock: socket.socket
-    record: fdpass.Record
-    address: str
-    since: float
 
 
 @dataclass(slots=True)
@@ -119,14 +96,9 @@ class Master:
         """When to try again to start them; 0 where nothing is to be tried."""
         self.commands: set[int] = set()
         self.file_times = _file_times(process.config.files)
-        self.pool = pool.Pool(self._fork_reception, process.config.main.smtp_accept_max)
-        self.lounge = Lounge()
-        self.pending: deque[Pending] = deque()
+        self.front = Front(process, self._fork_reception)
         self.waited_for = inf
         """When to end because no connection has come; only with -bw and a time."""
-        self.last_free = 0.0
-        """When a child last became free."""
-        self._settings = self._admission_settings()
 
     # -- starting
 
@@ -199,8 +171,7 @@ class Master:
         processinfo.show("master " + self._title())
         gc.collect()
         gc.freeze()
-        if self.listening:
-            self._register(self.pool.spawn(pool.LOW))
+        self.front.begin(self.selector, listening=bool(self.listening))
         self._wait_again()
         while not self.flags.stop:
             self._turn()
@@ -294,7 +265,8 @@ class Master:
             become_exim(process)
             processinfo.show("reception (idle)")
             start_delivery = send_job(jobs, process) if jobs is not None else (lambda message_id, queue: None)
-            return reception.serve(theirs, lambda: make_receive_run(process, start_delivery))
+            return reception.serve(theirs, lambda: make_receive_run(process, start_delivery),
+                                   report=report_crash(process))
 
         pid = self._fork(job)
         theirs.close()
@@ -309,12 +281,7 @@ class Master:
             self.process.services.debug = self.process.log.debug = None
         for item in self.listening:
             item.sock.close()
-        for other in self.pool.children.values():
-            other.control.close()
-        for waiting in self.lounge.all():
-            waiting.sock.close()
-        for pending in self.pending:
-            pending.sock.close()
+        self.front.close_in_child()
         if self.command_socket is not None:
             self.command_socket.close()
         if self.helpers is not None:
@@ -339,18 +306,16 @@ class Master:
     def _turn(self) -> None:
         """Wait for something, then do all that is due."""
         events = self.selector.select(self._patience())
-        for key, _ in events:  # first who has become free, then who wants to be served
+        for key, _ in events:  # first what the children say, so that the counts are true when more is let in
             if isinstance(key.data, pool.Child):
-                self._child_record(key.data)
-        self._serve_pending()
+                self.front.hear(key.data)
         for key, _ in events:
             what = key.data
             if isinstance(what, pool.Child):
                 continue
-            if isinstance(what, Waiting):
-                self._resume(what)
-            elif isinstance(what, Listening):
-                self._accept(what)
+            if isinstance(what, Listening):
+                if self.front.accept(what.sock):
+                    self._wait_again()
             elif what == "wake":
                 self._drain_wake()
             else:
@@ -362,11 +327,8 @@ class Master:
             self.flags.stop = True
         if self.helpers_due and now >= self.helpers_due and not self.flags.stop:
             self._restart_helpers()
-        for waiting in self.lounge.overdue(now):
-            self._resume(waiting)
-        self._grow(now)
         self._run_queues(now)
-        self._unregister(self.pool.relax(now))
+        self.front.keep_up(now)
         if self.flags.reload:
             self.flags.reload = False
             self._reload()
@@ -376,17 +338,7 @@ class Master:
             return 0.0
         now = self.clock.monotonic()
         times = [t.due - now for t in self.timers] + [self.waited_for - now]
-        if self.listening and not self.pool.idle and not self.pool.full:
-            times.append(self._stalled_at() - now)
-        deadline = self.lounge.next_deadline()
-        if deadline is not None:
-            times.append(deadline - now)
-        return max(0.0, min([IDLE_WAIT, *times]))
-
-    def _stalled_at(self) -> float:
-        """Return when more children are to be forked, unless one becomes free before."""
-        at = self.last_free + FORK_AFTER
-        return min(at, self.pending[0].since + FAIR_WAIT) if self.pending else at
+        return max(0.0, min([self.front.patience(), *times]))
 
     def _drain_wake(self) -> None:
         try:
@@ -394,52 +346,6 @@ class Master:
                 pass
         except BlockingIOError:
             return
-
-    def _register(self, children: list[pool.Child]) -> None:
-        for one in children:
-            self.selector.register(one.control, selectors.EVENT_READ, one)
-
-    def _unregister(self, children: list[pool.Child]) -> None:
-        # Their sockets are closed already; the selector knows them by number only.
-        known = {key.data.pid: key.fd for key in list(self.selector.get_map().values())
-                 if isinstance(key.data, pool.Child)}
-        for one in children:
-            if one.pid in known:
-                self.selector.unregister(known[one.pid])
-
-    def _child_record(self, one: pool.Child) -> None:
-        """A child is ready for another session, or gone."""
-        try:
-            got = fdpass.receive(one.control)
-        except (OSError, fdpass.PassError):
-            got = None
-        if got is not None and got[0]["type"] == "park" and len(got[1]) == 1:
-            self._park(one, got[0], got[1].pop())
-        if got is not None:
-            for fd in got[1]:
-                os.close(fd)
-        if got is not None and got[0]["type"] in ("ready", "park"):
-            self.last_free = self.clock.monotonic()
-            if one.generation == self.pool.generation:
-                self.pool.ready(one)
-                return
-        self.selector.unregister(one.control)
-        self.pool.remove(one)
-
-    def _park(self, one: pool.Child, record: fdpass.Record, fd: int) -> None:
-        """Keep a session for which nobody is needed until its client says something."""
-        waiting = Waiting(socket.socket(fileno=fd), str(record["state"]), one.peer or "",
-                          self.clock.monotonic() + float(record["patience"] or NO_LIMIT), one.queue_only)
-        self.lounge.add(waiting)
-        self.selector.register(waiting.sock, selectors.EVENT_READ, waiting)
-
-    def _resume(self, waiting: Waiting, *, park: bool = True) -> None:
-        """Hand a parked session to a child: there is input, or its time is over."""
-        self.selector.unregister(waiting.sock)
-        self.lounge.remove(waiting)
-        record = {"type": "resume", "state": waiting.state, "timed_out": waiting.timed_out, "count": 0,
-                  "queue_only": waiting.queue_only, "park": park}
-        self._hand_over(waiting.sock, record, waiting.peer)
 
     def _reap(self) -> None:
         """Collect whatever has finished; replace what must not be missing."""
@@ -468,9 +374,7 @@ class Master:
             self.helpers_due = self.clock.monotonic() + 5.0
             return
         self.helpers_due = 0.0
-        self._unregister(self.pool.renew())
-        if self.listening:
-            self._register(self.pool.spawn(pool.LOW))
+        self.front.renew(self.process, listening=bool(self.listening))
 
     @staticmethod
     def _drop_helpers(helpers: Helpers | None) -> None:
@@ -478,146 +382,6 @@ class Master:
         if helpers is not None:
             helpers.jobs.close()
             helpers.connector.close()
-
-    # -- connections
-
-    def _admission_settings(self) -> admission.Settings:
-        main = self.process.config.main
-        return admission.Settings(
-            accept_max=main.smtp_accept_max, accept_queue=main.smtp_accept_queue,
-            reserve=main.smtp_accept_reserve, load_reserve=main.smtp_load_reserve,
-            has_reserve_hosts=main.smtp_reserve_hosts is not None, queue_only_load=main.queue_only_load,
-            hostname=main.primary_hostname or "")
-
-    def _accept(self, item: Listening) -> None:
-        """Accept what is waiting on one listener."""
-        for _ in range(ACCEPTS_PER_TURN):
-            try:
-                sock, peer = item.sock.accept()
-            except BlockingIOError:
-                return
-            except OSError as e:
-                if e.errno not in (errno.ECONNABORTED, errno.EINTR, errno.EPROTO):
-                    self.process.log.main(f"accept() failure: {e.strerror}")
-                    self.clock.sleep(0.1)
-                return
-            self._wait_again()
-            self._admit(sock, peer)
-
-    def _admit(self, sock: socket.socket, peer: tuple[Any, ...]) -> None:
-        """Decide on a connection: refuse it, or hand it to a child."""
-        address, port = _plain_address(peer[0]), peer[1]
-        log = self.process.log
-        shown = f"[{address}]:{port}" if log.selected("incoming_port") else f"[{address}]"
-        waiting = sum(p.address == address for p in self.pending)
-        counts = admission.Counts(self.pool.busy + len(self.lounge) + len(self.pending),
-                                  self.pool.from_host(address) + self.lounge.from_host(address) + waiting)
-        try:
-            local = sock.getsockname()
-        except OSError:
-            sock.close()
-            return
-        verdict = admission.decide(
-            self._settings, counts, shown, max_per_host=self._max_per_host(address, port, local),
-            is_reserved=lambda: self._is_reserved(address, port), load=load_average)
-        if log.selected("smtp_connection") and isinstance(verdict, admission.Admit):
-            if not self._nolog(address, port):
-                here = f" I=[{_plain_address(local[0])}]:{local[1]}" if log.selected("incoming_interface") else ""
-                log.main(f"SMTP connection from {shown}{here} (TCP/IP connection count = {counts.total + 1})")
-        if isinstance(verdict, admission.Refuse):
-            self._refuse(sock, verdict)
-            return
-        record = {"type": "session", "peer": [address, port], "local": [_plain_address(local[0]), local[1]],
-                  "count": counts.total + 1, "queue_only": verdict.queue_only}
-        self._hand_over(sock, record, address)
-
-    def _hand_over(self, sock: socket.socket, record: fdpass.Record, address: str) -> None:
-        """Give a connection to a free child, or let it wait for one."""
-        self.pending.append(Pending(sock, record, address, self.clock.monotonic()))
-        self._serve_pending()
-
-    def _serve_pending(self) -> None:
-        """Give waiting connections to free children, in their order."""
-        while self.pending:
-            first = self.pending[0]
-            one = self.pool.take(first.address, self.clock.monotonic())
-            if one is None:
-                return
-            try:
-                fdpass.send(one.control, first.record, [first.sock.fileno()])
-            except OSError:
-                self.selector.unregister(one.control)
-                self.pool.remove(one)
-                continue
-            one.queue_only = bool(first.record["queue_only"])
-            first.sock.close()
-            self.pending.popleft()
-        self.pool.content()
-
-    def _grow(self, now: float) -> None:
-        """Fork where all children are held up: for connections that wait, and one to spare for the next.
-
-        As long as children keep becoming free, more of them would only share the processors' time.
-        """
-        if self.pool.idle or self.pool.full or not self.listening or now < self._stalled_at():
-            return
-        self.last_free = now
-        made = self.pool.grow(max(1, len(self.pending)))
-        self._register(made)
-        self._serve_pending()
-        if self.pending and not made and now - self.pending[0].since > FORK_PATIENCE:
-            address = self.pending[0].address
-            self._refuse(self.pending.popleft().sock, admission.Refuse(
-                "421 Unable to start a process for the connection; try again later",
-                f"no process could be started for the connection from [{address}]"))
-
-    def _refuse(self, sock: socket.socket, verdict: admission.Refuse) -> None:
-        """Send a refusal without waiting for anybody, and log it."""
-        try:
-            sock.setblocking(False)
-            sock.send((verdict.reply + "\r\n").encode("latin-1"))
-        except OSError:
-            pass
-        sock.close()
-        if self.process.log.selected("connection_reject"):
-            self.process.log.main(verdict.log)
-
-    def _scope(self, address: str, port: int) -> Scope:
-        return Scope(self.process.config, self.process.services,
-                     conn=Connection(kind="tcp", sender_host_address=address, sender_host_port=port))
-
-    def _is_reserved(self, address: str, port: int) -> bool:
-        scope = self._scope(address, port)
-        assert scope.conn is not None
-        return bool(match_host(scope.conn, self.process.config.main.smtp_reserve_hosts or "", scope,
-                               name="smtp_reserve_hosts"))
-
-    def _nolog(self, address: str, port: int) -> bool:
-        text = self.process.config.main.hosts_connection_nolog
-        if not text:
-            return False
-        scope = self._scope(address, port)
-        assert scope.conn is not None
-        return bool(match_host(scope.conn, text, scope, name="hosts_connection_nolog"))
-
-    def _max_per_host(self, address: str, port: int, local: tuple[Any, ...]) -> int:
-        """Return smtp_accept_max_per_host, expanded for the peer; a fault in it counts as no limit, and is logged."""
-        text = self.process.config.main.smtp_accept_max_per_host
-        if text is None:
-            return 0
-        if text.isascii() and text.isdigit():
-            return int(text)
-        scope = self._scope(address, port)
-        assert scope.conn is not None
-        scope.conn.interface_address, scope.conn.interface_port = _plain_address(local[0]), local[1]
-        try:
-            value = expand(text, scope).strip()
-            if value.isascii() and value.isdigit():
-                return int(value)
-            self.process.log.panic(f"expansion of smtp_accept_max_per_host for [{address}] contains non-digit: {value}")
-        except ExpansionError as e:
-            self.process.log.panic(f"expansion of smtp_accept_max_per_host failed for [{address}]: {e.text}")
-        return 0
 
     # -- commands and queue runs
 
@@ -695,26 +459,15 @@ class Master:
         for item in self.listening:
             self.selector.register(item.sock, selectors.EVENT_READ, item)
         self.file_times = _file_times(self.process.config.files)
-        self._settings = self._admission_settings()
-        self.pool.limit = self.process.config.main.smtp_accept_max
         gone = self.helpers
         self._start_helpers()
         self._drop_helpers(gone)
-        self._unregister(self.pool.renew())
-        if self.listening:
-            self._register(self.pool.spawn(pool.LOW))
+        self.front.renew(self.process, listening=bool(self.listening))
         self._announce()
 
     def _shut_down(self) -> None:
         """SIGTERM: no more connections; sessions and deliveries in progress end by themselves."""
-        for waiting in self.lounge.all():
-            self._resume(waiting, park=False)
-        while self.pending:
-            self._register(self.pool.spawn(len(self.pending)))
-            before = len(self.pending)
-            self._serve_pending()
-            if len(self.pending) == before:
-                break
+        self.front.end()
         for item in self.listening:
             item.sock.close()
         if self.command_socket is not None:
@@ -723,11 +476,6 @@ class Master:
                 os.unlink(self.command_path)
         if self.pid_path:
             pidfile.remove(self.pid_path, os.getpid())
-
-
-def _plain_address(address: str) -> str:
-    """Return an IPv4 address that came over an IPv6 socket in its own form."""
-    return address[7:] if address.startswith("::ffff:") and "." in address else address
 
 
 def _file_times(files: list[str]) -> list[tuple[str, int, int]]:

@@ -88,10 +88,9 @@ def test_a_killed_reception_child_frees_its_slot() -> None:
         wait_until(lambda: _greets(live), "a free slot")
 
 
-def test_a_burst_grows_the_pool_and_silence_shrinks_it() -> None:
+def test_a_burst_is_served_by_few_processes() -> None:
     with Live(main="smtp_accept_max = 40") as live:
         live.start()
-        before = len(live.processes("pyexim: reception"))
         clients: list[Client] = [live.client() for _ in range(30)]
         for c in clients:
             assert c.reply().startswith("220")
@@ -99,14 +98,10 @@ def test_a_burst_grows_the_pool_and_silence_shrinks_it() -> None:
             assert c.say("MAIL FROM:<x@far.example>").startswith("250")
             assert c.say("RCPT TO:<bob@test.example>").startswith("250")
             assert c.say("DATA").startswith("354")
-        assert before <= 4
-        # In the middle of a message each session has a process of its own; an idle one may wait without.
-        assert len(live.processes("pyexim: reception")) >= 30
         for c in clients:
             assert c.say("Subject: burst\r\n\r\nhello\r\n.").startswith("250")
             assert c.say("QUIT").startswith("221")
             c.close()
         with live.session() as c:
             assert c.send("alice@test.example").startswith("250")
-        # Some stay for the next burst; how many, and when the others go, is tested in t/unit/daemon.
-        assert 2 <= len(live.processes("pyexim: reception")) <= 40
+        assert 2 <= len(live.processes("pyexim: reception")) < 30

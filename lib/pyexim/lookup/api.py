@@ -14,6 +14,7 @@ from typing import Any, Final
 from pyexim.base.octets import SPACE
 from pyexim.base.record import dataclass, replace
 from pyexim.base.taint import Quoted, is_tainted, untaint
+from pyexim.config.configuration import Configuration
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import Absent, Deferred, Found, Lookup, NotFound, Outcome
 from pyexim.lookup.quoting import QUOTERS
@@ -166,6 +167,16 @@ class Store:
         self.results.clear()
 
 
+    def left_to_parent(self) -> None:
+        """Forget everything without closing it: in a forked process the connections are still the parent's."""
+        _PARENTS.append(dict(self.handles))
+        self.handles.clear()
+        self.results.clear()
+
+
+_PARENTS: Final[list[Any]] = []
+"""What must not be closed here, not even by the end of its last reference."""
+
 NUL_IN_NAME: Final = "the name of the file to search contains a NUL"
 
 
@@ -181,6 +192,13 @@ def tidy(scope: Scope) -> None:
     store = scope.config.compiled.get("lookups")
     if store is not None:
         store.tidy()
+
+
+def left_to_parent(config: Configuration) -> None:
+    """Forget what lookups kept open in the process that this one was forked from."""
+    store = config.compiled.get("lookups")
+    if store is not None:
+        store.left_to_parent()
 
 
 def find(type_spec: str, key_or_query: str, file: str | None, scope: Scope) -> LookupResult:

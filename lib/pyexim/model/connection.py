@@ -78,6 +78,8 @@ class Connection:
     acl_c: dict[str, str] = field(default_factory=dict)
     """ACL variables of the connection, by their names without "acl_" ("c0", "c_foo")."""
     started: float = 0.0
+    only_queue: str = ""
+    """Why its messages are only to be queued, by what admission said (smtp_accept_queue); "" where they are not."""
     connection_id: str | None = None
     submitter_trusted: bool = True
     batched: bool = False

@@ -8,6 +8,7 @@ socket or standard input and output), ``receive.batch`` (-bS), ``receive.submiss
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from pyexim.base.messageid import Generator
 from pyexim.base.record import dataclass, field
@@ -23,8 +24,7 @@ class ReceiveRun:
 
     ``start_delivery(message_id, queue_name)`` asks for a delivery attempt of a message that is on the
     spool and is not to be queued only; it never blocks for long and never raises.  ``load_average``
-    returns the current one in thousandths.  ``accept_queue_only`` is what admission said: this
-    connection is over smtp_accept_queue, so its messages are only queued.
+    returns the current one in thousandths.
     """
 
     config: Configuration
@@ -41,10 +41,6 @@ class ReceiveRun:
     """-odi, -odf: start_delivery returns after the attempt."""
     delivery_requested: bool = False
     """-odb, -odi, -odf or -odqs was given: with queue_only_override it stands above queue_only and its relatives."""
-    park: Callable[[int, str, float], bool] | None = None
-    """Give an idle session away (descriptor, its facts, seconds that it may wait); False if nobody takes it."""
-    accept_queue_only: bool = False
-    reason_to_queue: str = ""
 
 
 @dataclass(slots=True)
@@ -69,24 +65,46 @@ class Submission:
     """-bnq: unqualified addresses in header lines stay as they are."""
 
 
-def serve_socket(fd: int, conn: Connection, run: ReceiveRun) -> None:
-    """Serve one SMTP session on a connected socket (already admitted), from banner to close.
+class SocketSession(Protocol):
+    """An SMTP session on a connected socket (already admitted) that is served piece by piece.
 
-    Closes ``fd``.  Never raises: what cannot be handled is logged to the panic log and answered 421.
+    Whoever has several of them calls ``go_on`` of each whose descriptor can be read.  Nothing here raises:
+    what cannot be handled is logged to the panic log and answered 421, and the session is over.
     """
-    from pyexim.receive.serve import socket_session
 
-    socket_session(fd, conn, run)
+    fd: int
+
+    def go_on(self) -> bool:
+        """Greet the client, or do what it has asked for; False when the session is over and to be closed."""
+        ...
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the client may be silent; 0 for no limit."""
+        ...
+
+    def give_up(self) -> None:
+        """The client has been silent for too long: tell it, log it; the session is to be closed."""
+        ...
+
+    def close(self) -> None:
+        """End the connection in good order."""
+        ...
+
+    def left_to_another(self) -> None:
+        """A process forked from this one goes on with the session: forget it without a word to the client."""
+        ...
+
+    def taken_over(self) -> None:
+        """This process goes on with a session of the process that it was forked from."""
+        ...
 
 
-def resume_socket(fd: int, state: str, run: ReceiveRun, *, timed_out: bool = False) -> None:
-    """Go on with a session that was parked: its client has said something, or for too long nothing.
+def open_session(fd: int, conn: Connection, run: ReceiveRun) -> SocketSession:
+    """Return the session on a socket, not yet begun; ``fd`` is its own from now on."""
+    from pyexim.receive.serve import PieceByPiece
 
-    Closes ``fd``, or gives it away again.  Never raises.
-    """
-    from pyexim.receive.serve import resumed_session
-
-    resumed_session(fd, state, run, timed_out=timed_out)
+    return PieceByPiece(fd, conn, run)
 
 
 def serve_stdio(read_fd: int, write_fd: int, conn: Connection, run: ReceiveRun) -> int:

@@ -148,6 +148,17 @@ class Incoming:
             self._new.close()
             self._new = None
 
+    def left_to_another(self) -> None:
+        """Forget the message here: a process forked from this one goes on with it."""
+        if self._new is not None:
+            self._new.left_to_another()
+            self._new = None
+
+    def taken_over(self) -> None:
+        """Go on with a message that the process this one was forked from began; OSError where it cannot be locked."""
+        if self._new is not None:
+            self._new.taken_over()
+
     # -- the end of it
 
     def complete(self) -> Outcome:

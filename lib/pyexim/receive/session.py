@@ -19,7 +19,7 @@ from pyexim.expand.scope import Scope, Services
 from pyexim.match.lists import Match, match_address, match_host
 from pyexim.model.connection import Connection
 from pyexim.model.message import Message
-from pyexim.receive import arrival, closing, opening, parking
+from pyexim.receive import arrival, closing, opening
 from pyexim.receive.api import ReceiveRun
 from pyexim.receive.caller import login_of, names
 from pyexim.receive.channel import Channel, InputTimeout
@@ -297,26 +297,36 @@ class Session:
     # -- the session
 
     def serve(self) -> int:
-        """Serve the session from the banner to the end; the exit code of a command that does so."""
+        """Serve the session from the banner to the end, waiting for the client; a command's exit code."""
+        going = self.begin()
+        while going:
+            try:
+                self.read()
+            except InputTimeout:
+                self.end_by_timeout()
+                break
+            going = self.advance()
+        return self.exit_code
+
+    def begin(self) -> bool:
+        """Check the client and greet it; like ``advance`` then."""
         if not opening.begin(self):
             self.flush()
-            return self.exit_code
-        return self.go_on()
+            return False
+        return self.advance()
 
-    def go_on(self) -> int:
-        """Serve the session to the end; raises parking.Parked when it has been given away on the way."""
-        core, channel = self.core, self.channel
+    def read(self) -> None:
+        """Take what the client has sent, waiting for it; raises InputTimeout."""
+        self.core.receive_data(self.channel.read())
+
+    def advance(self) -> bool:
+        """Do all that what was read asks for: True when it is the client's turn, False when the session is over."""
+        core = self.core
         while (event := core.next_event()) is not CLOSED:
             if event is NEED_DATA:
                 self.flush()
-                if parking.may_park(self):
-                    parking.wait_or_park(self)
-                try:
-                    core.receive_data(channel.read())
-                except InputTimeout:
-                    closing.timed_out(self)
-                    break
-            elif isinstance(event, BodyData):
+                return True
+            if isinstance(event, BodyData):
                 self.on_data(event.data)
             elif isinstance(event, Command):
                 self.on_command(event)
@@ -333,14 +343,13 @@ class Session:
                 closing.unsynchronised(self, event)
         self.flush()
         closing.end(self)
-        return self.exit_code
+        return False
 
-    def end_by_timeout(self) -> int:
-        """End a session whose client was silent for too long; the exit code."""
+    def end_by_timeout(self) -> None:
+        """End a session whose client was silent for too long."""
         closing.timed_out(self)
         self.flush()
         closing.end(self)
-        return self.exit_code
 
     def flush(self) -> None:
         """Send what is to be sent."""
@@ -453,8 +462,8 @@ class Session:
         run, main = self.run, self.main
         if arrival.wants_queue_only(run, smtp=True):
             return None
-        if run.accept_queue_only:
-            return run.reason_to_queue or f"too many connections (max {main.smtp_accept_queue})"
+        if self.conn.only_queue:
+            return self.conn.only_queue
         limit = main.smtp_accept_queue_per_connection
         if limit > 0 and self.messages > limit and not self.local:
             return f"more than {limit} messages received in one connection"

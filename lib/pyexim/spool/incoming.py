@@ -98,6 +98,17 @@ class NewMessage:
             finally:
                 os.close(fd)
 
+    def left_to_another(self) -> None:
+        """Another process, forked from this one, goes on with the message: only forget the descriptor."""
+        if self.data_fd >= 0:
+            fd, self.data_fd = self.data_fd, -1
+            os.close(fd)  # no unlock: the lock is that of the open file, which is the other's now
+
+    def taken_over(self) -> None:
+        """This process goes on with a message that the one it was forked from began: see to the lock; OSError."""
+        if self.data_fd >= 0:
+            wait_lock(self.data_fd)
+
     def abort(self) -> None:
         """Remove the files of a message that is not accepted; never called once ``commit`` has succeeded."""
         if self._committed:
