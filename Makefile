@@ -1,7 +1,7 @@
 # Two commands for a newcomer:   make run    make test
 # For developers, see HACKING.md.
 
-PYTHON ?= python3
+PYTHON ?= $(shell etc/choose-python)
 VENV = .venv
 BIN = $(VENV)/bin
 JOBS ?= 2
