@@ -14,7 +14,7 @@ from typing import Any, Final
 from pyexim.base.octets import SPACE, words
 from pyexim.config.builtin_macros import all_macros
 from pyexim.config.configuration import Configuration, Instance
-from pyexim.config.macros import word_end
+from pyexim.config.macros import UPPER, is_definition, word_end
 from pyexim.config.option import Kind, OptionInfo, declared
 from pyexim.config.options_reader import split_hide
 from pyexim.config.table import GENERIC_OPTIONS, driver_class, resolve
@@ -167,7 +167,7 @@ class _Show:
         return 0
 
     def show_config(self) -> int:
-        self.lines += format_config(self.config, self.admin)
+        self.lines += format_config(self.config, self.admin, laid_out=not self.no_labels)
         return 0
 
     def show_local_scan(self) -> int:
@@ -203,10 +203,10 @@ class _Show:
         if instance is not None and name not in instance.set_places and text in ("0", "0s") and info.expanded:
             # A default of zero that stands for "unset".
             text = ""
-        if self.no_labels:
-            self.lines.append(text or "")
+        if text is None and (info.kind is Kind.FIXED or not self.no_labels):
+            self.lines.append(f"{name} =")
         else:
-            self.lines.append(f"{name} =" if text is None else f"{name} = {text}")
+            self.lines.append((text or "") if self.no_labels else f"{name} = {text}")
 
 
 def format_value(info: OptionInfo, value: Any) -> str | None:
@@ -333,14 +333,20 @@ _WORDS: Final[dict[str, Callable[[_Show], int]]] = {
 }
 
 
-def format_config(config: Configuration, admin: bool) -> list[str]:
-    """Return the configuration as it was parsed: without comments, macros and inclusions resolved."""
+def format_config(config: Configuration, admin: bool, *, laid_out: bool = True) -> list[str]:
+    """Return the configuration as it was parsed: without comments, macros and inclusions resolved.
+
+    Not ``laid_out``: without indentation and empty lines.
+    """
     out = [f"# Exim Configuration ({config.main.exim_version})", f'# 1 "{config.file}"']
     indent, drivers, in_acl = "", False, False
     for raw in config.lines:
         line = _squeezed(raw, not in_acl)
         if not admin:
             line = _masked(line)
+        if not laid_out:
+            out.append(line)
+            continue
         if line[:6].lower() == "begin ":
             out += ["", line]
             section = line[6:].strip(SPACE).lower()
@@ -373,7 +379,9 @@ _WITH_NAMES: Final = ("acl", "routers", "transports", "authenticators")
 
 
 def _masked(line: str) -> str:
-    """Return a line with what follows "hide" made unreadable."""
+    """Return a line with what follows "hide", or the value of a macro, made unreadable."""
+    if line[0] in UPPER and is_definition(line):
+        return f"{line[:word_end(line)]} = {MASK}"
     text, hide = split_hide(line)
     if not hide:
         return line

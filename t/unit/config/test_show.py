@@ -50,6 +50,14 @@ def test_single_options() -> None:
         "callout_domain_positive_expire = 1w", "check_spool_space = 10M", "bounce_return_size_limit = 100K"]
 
 
+def test_configuration_without_layout_or_admin() -> None:
+    terse = lines("config", no_labels=True)
+    assert terse[2:5] == ["X = 1", "hide qualify_domain = secret", "hide queue_only"]
+    assert "" not in terse and not any(line.startswith(" ") for line in terse)
+    shown = lines("config", admin=False)
+    assert f"X = {MASK}" in shown and f"hide qualify_domain = {MASK}" in shown and f"    hide data = {MASK}" in shown
+
+
 def test_exit_code_is_that_of_the_last_argument() -> None:
     assert show(CONFIG, ["nonsense", "queue_only"], admin=True) == (["nonsense is not a known option", "queue_only"], 0)
     assert show(CONFIG, ["queue_only", "nonsense"], admin=True)[1] == 1
