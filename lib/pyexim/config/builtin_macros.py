@@ -13,9 +13,9 @@ from typing import Final
 
 from pyexim.config.option import declared
 from pyexim.config.table import DRIVER_TABLES, GENERIC_OPTIONS, driver_names, driver_options, names_of, resolve
-from pyexim.log.selectors import SELECTORS
+from pyexim.log.selectors import ALIASES, SELECTORS
 
-PRESENT: Final = ("IPV6", "ICONV", "SRS", "NATIVE_SRS", "TRANSPORT_APPEND_MAILDIR", "TRANSPORT_APPEND_MAILSTORE")
+PRESENT: Final = ("CRYPTEQ", "IPV6", "ICONV", "SRS", "NATIVE_SRS", "TRANSPORT_APPEND_MAILDIR", "TRANSPORT_APPEND_MAILSTORE")
 """The _HAVE_ features that work in this version; whoever adds another feature adds its name."""
 
 DKIM_SIGN_HEADERS: Final = (
@@ -65,7 +65,7 @@ def _main() -> list[tuple[str, str]]:
 
 
 def _selectors() -> list[tuple[str, str]]:
-    return [(f"_LOG_{name.upper()}", "y") for name in ("all", *SELECTORS)]
+    return [(f"_LOG_{name.upper()}", "y") for name in ("all", *ALIASES, *SELECTORS)]
 
 
 def _dkim() -> list[tuple[str, str]]:

@@ -23,7 +23,8 @@ SELECTORS: Final = frozenset({
     "smtp_syntax_error", "spf", "spf_verbose", "subject", "tls_certificate_verified", "tls_cipher",
     "tls_on_connect", "tls_peerdn", "tls_resumption", "tls_sni", "unknown_in_list"})
 
-ALIASES: Final = {"incoming_port": "incoming_port", "return_path": "return_path_on_delivery"}
+ALIASES: Final = {"rejected_headers": "rejected_header"}
+"""Names that Exim takes besides the documented ones."""
 
 _ITEM: Final = re.compile(r"\s*([+-])([A-Za-z0-9_]*)", re.ASCII)
 
@@ -38,6 +39,7 @@ def parse(text: str | None) -> frozenset[str]:
         if m is None:
             raise ValueError(f'malformed log_selector setting: + or - expected but found "{text[position:].lstrip()}"')
         sign, name = m.groups()
+        name = ALIASES.get(name, name)
         if name == "all":
             on = set(SELECTORS) if sign == "+" else set()
         elif name in SELECTORS:
