@@ -15,7 +15,8 @@ from pyexim.config.option import declared
 from pyexim.config.table import DRIVER_TABLES, GENERIC_OPTIONS, driver_names, driver_options, names_of, resolve
 from pyexim.log.selectors import ALIASES, SELECTORS
 
-PRESENT: Final = ("CRYPTEQ", "IPV6", "ICONV", "SRS", "NATIVE_SRS", "TRANSPORT_APPEND_MAILDIR", "TRANSPORT_APPEND_MAILSTORE")
+PRESENT: Final = ("CRYPTEQ", "IPV6", "ICONV", "SRS", "NATIVE_SRS", "TRANSPORT_APPEND_MAILDIR",
+                  "TRANSPORT_APPEND_MAILSTORE")
 """The _HAVE_ features that work in this version; whoever adds another feature adds its name."""
 
 DKIM_SIGN_HEADERS: Final = (
