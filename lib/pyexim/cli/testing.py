@@ -95,8 +95,8 @@ def test_expansion(process: Process) -> int:
         scope.conn.sender_ident = me.login
         if scope.conn.sender_host_address is None and scope.conn.authenticated_id is None:
             scope.conn.authenticated_id = me.login
-    if scope.message is not None:
-        scope.message.received_time = process.services.clock.time()
+            if scope.conn.authenticated_sender is None:
+                scope.conn.authenticated_sender = f"{me.login}@{process.config.main.qualify_domain}"
     if command.set_message is not None:
         message = _message_on_spool(process, command.set_message)
         if message is not None:

@@ -39,6 +39,8 @@ def integer(text: str) -> int:
 
 def randint(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${randint:n}: a random number from 0 to n-1."""
+    if not text:
+        raise ExpansionError('integer expected but "" found')
     limit = integer(text)
     if limit < 0:
         raise ExpansionError(f'non-negative integer expected but "{text}" found')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from pyexim.base.errors import ExpansionError
 from pyexim.base.taint import like
 from pyexim.expand.lists import join_list
 from pyexim.expand.scope import Scope
@@ -20,7 +21,9 @@ def addresses(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${addresses:...}: the addresses of a header line as a list; ">" and a character set its separator."""
     separator = ":"
     rest = text.lstrip(" \t")
-    if rest[:1] == ">" and len(rest) > 1:
+    if rest[:1] == ">":
+        if len(rest) == 1:
+            raise ExpansionError("output separator missing in expanding ${addresses:>}")
         separator, rest = rest[1], rest[2:]
     else:
         rest = text
