@@ -6,6 +6,8 @@ itself, or the name of a file that holds one, and is parsed once per text.
 
 from __future__ import annotations
 
+from typing import Final
+
 from pyexim.acl.compiler import AclError, AclSet, TaintedAcl
 from pyexim.acl.parser import parse_acl
 from pyexim.acl.run import DEFER as _DEFER
@@ -82,6 +84,9 @@ def acl_set(config: Configuration) -> AclSet:
         found = config.compiled["acl"]
     return found  # type: ignore[no-any-return]
 
+_FOR_MESSAGE: Final = frozenset({"predata", "data", "mime", "not_smtp", "not_smtp_start"})
+"""The ACLs that may use $recipients: they are for a message, not for one of its recipients."""
+
 
 def run_acl(where: str, source: str | None, scope: Scope, *, recipient: str | None = None) -> AclResult:
     """Run the ACL that an option such as acl_smtp_rcpt gives (its source text, to be expanded).
@@ -97,8 +102,12 @@ def run_acl(where: str, source: str | None, scope: Scope, *, recipient: str | No
     run = AclRun(where, scope, acl_set(scope.config), recipient)
     outer, scope.acl = scope.acl, run
     old_address = scope.address
+    for_message = where in _FOR_MESSAGE
     try:
-        if recipient is not None:
+        if for_message:
+            scope.facts["enable_dollar_recipients"] = True
+            _forget_recipient(scope)
+        elif recipient is not None:
             _set_recipient(run, recipient)
         name = source if is_literal(source) else expand(source, scope)
         if not name:
@@ -115,7 +124,9 @@ def run_acl(where: str, source: str | None, scope: Scope, *, recipient: str | No
         return AclResult(DEFER, log_text=str(e), error=True)
     finally:
         scope.acl = outer
-        if recipient is not None:
+        if for_message:
+            scope.facts.pop("enable_dollar_recipients", None)
+        elif recipient is not None:
             scope.address = old_address
             scope.vars.pop("local_part", None)
             scope.vars.pop("domain", None)
@@ -133,12 +144,17 @@ def _set_recipient(run: AclRun, recipient: str) -> None:
         local_part, domain = domain, ""
     domain = taint(lower(domain))
     run.scope.address = None
+    _forget_recipient(run.scope)
     variables = run.scope.vars
-    for name in ("domain_data", "local_part_data", "recipient_data", "address_data", "recipient_verify_failure"):
-        variables.pop(name, None)
     variables["local_part"] = taint(lower(local_part))
     variables["domain"] = domain
     run.controls.caseful_local_part = False
+
+
+def _forget_recipient(scope: Scope) -> None:
+    """Remove what an ACL for a recipient has left in variables."""
+    for name in ("domain_data", "local_part_data", "recipient_data", "address_data", "recipient_verify_failure"):
+        scope.vars.pop(name, None)
 
 
 def _result(run: AclRun, code: int) -> AclResult:

@@ -47,10 +47,6 @@ def hello(session: Session, command: Command) -> None:
             session.log.reject(f'rejected "{command.verb} {name}" from {session.who_untagged()}')
             return
     conn.esmtp = command.verb == "EHLO"
-    prefix = "local-" if session.local else ""
-    # With -oMaa a client counts as authenticated.
-    conn.received_protocol = (f"{prefix}{'e' if conn.esmtp else ''}smtp"
-                              f"{'a' if conn.esmtp and conn.sender_host_authenticated else ''}")
     who = conn.sender_host_name or name
     greeting = f"{session.active_hostname} Hello {conn.sender_ident + ' at ' if conn.sender_ident else ''}{who}"
     if not session.local:
@@ -65,6 +61,10 @@ def hello(session: Session, command: Command) -> None:
             return
         if result.user_text:
             greeting, code = result.user_text, result.code or 250
+    prefix = "local-" if session.local else ""
+    # With -oMaa a client counts as authenticated.
+    conn.received_protocol = (f"{prefix}{'e' if conn.esmtp else ''}smtp"
+                              f"{'a' if conn.esmtp and conn.sender_host_authenticated else ''}")
     if conn.esmtp:
         greeting += "\n" + "\n".join(_offers(session))
     else:

@@ -267,6 +267,7 @@ class Incoming:
     def _process(self) -> Outcome | None:
         """Fix the header, run the ACL; None when the message is to be stored."""
         scope, message, fields = self.scope, self.message, self.fields
+        self._measure()  # what the ACL sees is the size as received
         fixups.remove_delivery_lines(fields, scope)
         fixups.fix(fields, message, scope, self.controls, self.origin)
         added, removed = take_headers(scope)
@@ -275,11 +276,11 @@ class Incoming:
         if len(message.recipients) == 1:
             message.received_for = message.recipients[0].address
         received = received_text(scope, message)
+        message.received_for = None
         if received:
             fields.headers.insert(0, Header(f"{received};\n\t{dates.rfc5322(self.started)}\n", "P"))
         else:
             fields.headers.insert(0, Header(f"Received: ; {dates.rfc5322(self.started)}\n", "*"))
-        self._measure()
         refusal = self._run_acl()
         if refusal is not None and not refusal.accepted:
             return refusal
@@ -335,18 +336,24 @@ class Incoming:
         scope, message = self.scope, self.message
         log = scope.services.log
         deferred = result.status == acl.DEFER
-        kind = "rejected after DATA" if self.smtp and not message.conn.batched else "rejected by non-SMTP ACL"
-        host = host_and_ident(message.conn, log) + " " if self.smtp and not message.conn.batched else ""
-        text = f"{host}F=<{message.sender_address}> {'temporarily ' if deferred else ''}{kind}"
+        if self.smtp and not message.conn.batched:
+            text = f"{host_and_ident(message.conn, log)} F=<{message.sender_address}> " \
+                   f"{'temporarily ' if deferred else ''}rejected after DATA"
+            default_text = TEMPORARY if deferred else PROHIBITED
+            detail = result.log_text or default_text
+        else:
+            # nobody is there to try again: a deferral is a rejection
+            text = f"F=<{message.sender_address}> rejected by non-SMTP ACL"
+            default_text = PROHIBITED
+            detail = "local configuration problem" if result.error else result.log_text or default_text
         if result.log_text:
             text += f": {result.log_text}"
         added, removed = take_headers(scope)
         fixups.apply_acl_changes(self.fields.headers, added, removed)
         write_rejection(log, text, result, message.message_id, self.reject_headers())
-        default_text = TEMPORARY if deferred else PROHIBITED
         user = result.user_text or default_text
         return Outcome(result.code or (451 if deferred else 550), user, result.extended, problem="acl",
-                       detail=result.user_text or (result.log_text or default_text), drop=result.status == acl.DROP)
+                       detail=result.user_text or detail, drop=result.status == acl.DROP)
 
     def reject_headers(self) -> str:
         """Return the header lines as the reject log shows them."""

@@ -75,7 +75,7 @@ def _content(task: Task, problem: str, detail: str) -> tuple[str, str]:
     if problem == "acl":
         return "Mail failure - rejected by local scanning code", (
             "A message that you sent was rejected by the local scanning code that\nchecks incoming messages on this "
-            f"system.\n\nThe following error was given:\n\n  {detail}\n")
+            f"system. The following error was given:\n\n  {detail}\n")
     return "Mail failure", f"A message that you sent could not be accepted:\n\n  {detail}\n"
 
 
@@ -103,7 +103,9 @@ def report(task: Task, incoming: Incoming, problem: str, detail: str) -> None:
     body += f"{COPY}\n\n"
     if not ident:
         body += "\n"
-    copy = "".join(h.text for h in incoming.fields.headers if h.type not in "*P") or (
+    # only what an ACL has refused has our Received: line
+    left_out = "*" if problem == "acl" else "*P"
+    copy = "".join(h.text for h in incoming.fields.headers if h.type not in left_out) or (
         "".join(incoming.collector.fields) if hasattr(incoming, "collector") else "")
     data = (head + "\n" + body + copy + "\n").encode("latin-1", "replace") + incoming.body_for_report(
         main.bounce_return_size_limit)

@@ -345,7 +345,7 @@ def _failed(task: Task, channel: Channel, incoming: Incoming | None, problem: st
             incoming = Extracting(task)
             incoming.collect_for_report(channel.read)
         report(task, incoming, problem, detail)
-        return 0 if mode == "e" and problem in ("bad_address", "bad_addresses", "too_many") else 1
+        return 0 if mode == "e" and problem in ("bad_address", "bad_addresses", "too_many", "acl") else 1
     if mode in ("p", "q"):
         _tell(task, problem, detail)
     if incoming is not None:
