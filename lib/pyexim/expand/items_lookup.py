@@ -308,8 +308,7 @@ def parse_lookup(parser: Parser, name: str) -> Part:
             raise ExpansionError(table.FORBIDDEN["lookup"])
         if single is not None:
             wanted = single(scope)
-            name = argument(scope)
-            file: str | None = like(name.rstrip(SPACE), name)
+            file: str | None = argument(scope)
         else:
             query = argument(scope)
             wanted = like(query.lstrip(SPACE), query)

@@ -74,9 +74,9 @@ class Spec:
 def parse_spec(text: str) -> Spec | str:
     """Take a lookup type apart; an error text where it is none."""
     m = _TYPE.match(text)
+    if text.startswith("partial") and (m is None or m[1] is None):
+        return f'format error in lookup type "{text}"' if _PARTIAL.fullmatch(text) is None else 'unknown lookup type ""'
     if m is None:
-        if text.startswith("partial"):
-            return f'format error in lookup type "{text}"'
         return f'unknown lookup type "{text.partition(",")[0]}"'
     number, affix, name, default, options_text = m.groups()
     options = []
@@ -124,7 +124,7 @@ def check_type(text: str, single_key: bool) -> str | None:
     if query and single_key:
         return f'a single key was given for lookup type "{spec.name}", which is not a single-key lookup type'
     if not query and not single_key:
-        return f'missing {{key}} for single-key "{spec.name}" lookup'
+        return f'missing {{key}} for single-key "{spec.name}{spec.default}" lookup'
     return None
 
 
@@ -295,7 +295,7 @@ def keys_to_try(key: str, spec: Spec) -> list[tuple[str, str | None, str]]:
     keys: list[tuple[str, str | None, str]] = [(key, "" if spec.partial >= 0 else None, key)]
     if spec.partial >= 0:
         parts = key.split(".")
-        if spec.affix and len(parts) >= max(1, spec.partial):
+        if spec.affix:
             keys.append((spec.affix + key, "", key))
         for dropped in range(1, len(parts) - max(1, spec.partial) + 1):
             rest = ".".join(parts[dropped:])
@@ -305,7 +305,7 @@ def keys_to_try(key: str, spec: Spec) -> list[tuple[str, str | None, str]]:
             keys.append((last, key, ""))
     at = key.rfind("@") if spec.default == "*@" else -1
     if at >= 0:
-        keys.append(("*" + key[at:], key[:at], key[at:]))
+        keys.append(("*" + key[at:], key[:at], ""))
     if spec.default:
         keys.append(("*", key, ""))
     return keys

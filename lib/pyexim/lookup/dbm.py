@@ -1,8 +1,7 @@
 """dbm, dbmnz, dbmjz: keyed databases of the dbm family.
 
 Read are Berkeley DB hash and btree files (what exim_dbmbuild makes on most systems), and GDBM files where
-Python has its module.  As with Exim, "name.db" is tried where "name" is not there.  Spec: section
-"Single-key lookup types".
+Python has its module.  Spec: section "Single-key lookup types".
 """
 
 from __future__ import annotations
@@ -35,26 +34,21 @@ class Dbm(Lookup):
         return key.encode("latin-1") + b"\0"
 
     def open(self, name: str, scope: Scope) -> DbmFile | Deferred:
-        last = f"failed to open {name} as a db (v4.1+) file: No such file or directory"
-        for path in (name, name + ".db"):
-            try:
-                with open(path.encode("latin-1"), "rb") as f:
-                    st = os.fstat(f.fileno())
-                    complaint = check_file(st, path, "dbm")
-                    if complaint:
-                        return Deferred(complaint)
-                    data = f.read()
-            except FileNotFoundError:
-                continue
-            except OSError as e:
-                return Deferred(f"failed to open {path} as a db (v4.1+) file: {e.strerror}")
-            try:
-                if int.from_bytes(data[:4], "little") in _GDBM or int.from_bytes(data[:4], "big") in _GDBM:
-                    return DbmFile(path, identity(st), _read_gdbm(path))
-                return DbmFile(path, identity(st), read(data))
-            except NotBerkeley as e:
-                return Deferred(f"failed to open {path} as a db (v4.1+) file: {e}")
-        return Deferred(last)
+        try:
+            with open(name.encode("latin-1"), "rb") as f:
+                st = os.fstat(f.fileno())
+                complaint = check_file(st, name, "dbm")
+                if complaint:
+                    return Deferred(complaint)
+                data = f.read()
+        except OSError as e:
+            return Deferred(f"failed to open {name} as a db (v4.1+) file: {e.strerror}")
+        try:
+            if int.from_bytes(data[:4], "little") in _GDBM or int.from_bytes(data[:4], "big") in _GDBM:
+                return DbmFile(name, identity(st), _read_gdbm(name))
+            return DbmFile(name, identity(st), read(data))
+        except NotBerkeley as e:
+            return Deferred(f"failed to open {name} as a db (v4.1+) file: {e}")
 
     def current(self, handle: Any) -> bool:
         return unchanged(handle.path, handle.identity)

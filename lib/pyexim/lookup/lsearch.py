@@ -143,10 +143,7 @@ def _entries(data: bytes, offset: int) -> Iterator[tuple[str, str, str]]:
         if head is not None:
             yield _entry(head, between, parts)
         key, rest = split_key(line)
-        head, parts = (key, ""), []
-        stripped = rest.strip(SPACE)
-        if stripped:
-            parts.append(stripped)
+        head, parts = (key, ""), [rest.strip(SPACE)]
         between = line[:len(line) - len(rest)] if line[0] != '"' else key + _after_quotes(line, rest)
     if head is not None:
         yield _entry(head, between, parts)
@@ -154,7 +151,7 @@ def _entries(data: bytes, offset: int) -> Iterator[tuple[str, str, str]]:
 
 def _entry(head: tuple[str, str], between: str, parts: list[str]) -> tuple[str, str, str]:
     data = " ".join(parts)
-    return head[0], data, (between + data) if parts else between.rstrip(SPACE)
+    return head[0], data, (between if parts[0] else between.rstrip(SPACE)) + data
 
 
 def _after_quotes(line: str, rest: str) -> str:
@@ -193,7 +190,8 @@ def _unescaped(m: re.Match[str]) -> str:
 class Lsearch(Lookup):
     """The key is compared without regard to case."""
 
-    name = "lsearch"
+    kind = "lsearch"
+    """What complaints about the file call the type: the same for all relatives."""
 
     def open(self, name: str, scope: Scope) -> TextFile | Deferred:
         try:
@@ -202,7 +200,7 @@ class Lsearch(Lookup):
             return Deferred(f"failed to open {name} for linear search: {e.strerror}")
         try:
             st = os.fstat(fd)
-            complaint = check_file(st, name, self.name)
+            complaint = check_file(st, name, self.kind)
             if complaint:
                 return Deferred(complaint)
             with os.fdopen(fd, "rb", closefd=False) as f:
@@ -226,7 +224,6 @@ class Lsearch(Lookup):
 class Wildlsearch(Lsearch):
     """Keys in the file are patterns, expanded before use."""
 
-    name = "wildlsearch"
     expands = True
     keeps_results = True
 
@@ -242,10 +239,12 @@ class Wildlsearch(Lsearch):
                         source = expand(pattern, scope)
                     except ExpansionError as e:
                         return Deferred(f'failed to expand "{pattern}" while checking a list: {e.text}')
-                outcome = compile_item(source, scope, "localpart", False, in_file=True)(wanted, scope)
+                negated = source[:1] == "!"  # each pattern counts as a list of one item
+                item = source[1:].lstrip(SPACE) if negated else source
+                outcome = compile_item(item, scope, "localpart", False, in_file=True)(wanted, scope)
                 if outcome is not None and outcome.deferred:
                     return Deferred(outcome.error)
-                if outcome is not None and outcome.found:
+                if (outcome is not None and outcome.found) != negated:
                     return Found(whole if options.get("ret") == "full" else data)
             return NOT_FOUND
         finally:
@@ -257,14 +256,11 @@ class Wildlsearch(Lsearch):
 class Nwildlsearch(Wildlsearch):
     """Like wildlsearch, without expansion of the keys."""
 
-    name = "nwildlsearch"
     expands = False
 
 
 class Iplsearch(Lsearch):
     """Keys in the file are IP addresses and networks; the first that fits counts."""
-
-    name = "iplsearch"
 
     def find(self, handle: Any, name: str, key: str, options: dict[str, str], scope: Scope) -> Outcome:
         entries = handle.all_entries()
