@@ -8,7 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 REAL_PROCESSES = ("compare", "e2e", "interop", "root")
 """Tests of whole systems: real processes under whatever load the machine has at that moment."""

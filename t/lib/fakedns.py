@@ -26,7 +26,7 @@ import dns.rrset
 class FakeDns:
     """The server; use as a context manager."""
 
-    def __init__(self, zone: str) -> None:
+    def __init__(self, zone: str, port: int = 0) -> None:
         self.queries: list[tuple[str, str]] = []
         """(name, type) of every question, in order."""
         self._records: dict[tuple[str, str], list[str]] = {}
@@ -36,7 +36,7 @@ class FakeDns:
         for line in zone.splitlines():
             self._add(line)
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind(("127.0.0.1", 0))
+        self._udp.bind(("127.0.0.1", port))
         self.address: tuple[str, int] = self._udp.getsockname()
         self._tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._tcp.bind(self.address)
@@ -125,8 +125,9 @@ class FakeDns:
                 break
             secure = secure and (owner, kind) in self._secure
             ttl = int(found[0].split(None, 1)[0])
-            response.answer.append(dns.rrset.from_text(
-                owner + ".", ttl, "IN", kind, *[_absolute(kind, r.split(None, 1)[1]) for r in found]))
+            # one set for each record: the order is kept
+            response.answer += [dns.rrset.from_text(owner + ".", ttl, "IN", kind, _absolute(kind, r.split(None, 1)[1]))
+                                for r in found]
             if records is not None or rtype == "CNAME":
                 break
             owner = found[0].split(None, 1)[1].rstrip(".").lower()

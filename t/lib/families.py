@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+PATIENCE = 100.0
 _LOG_LINE = re.compile(r"^(> )?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [^\n]*\n", re.MULTILINE)
 _IDS = re.compile(r"euid=\d+ egid=\d+")
 
@@ -86,7 +87,7 @@ def ask(program: str, configuration: Path, sources: Sequence[str], *, mode: Sequ
         text = "".join(f"{s}\n@@@{i}\n" for i, s in enumerate(rest))
         run = subprocess.run([*prefix, program, "-C", str(configuration), *mode], input=text.encode("latin-1"),
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                             env={"PATH": "/usr/bin:/bin", "FOO": "bar"})
+                             timeout=PATIENCE, env={"PATH": "/usr/bin:/bin", "FOO": "bar"})
         output = _LOG_LINE.sub(lambda m: m[1] or "", run.stdout.decode("latin-1"))
         answers += _split(_IDS.sub("euid=N egid=N", output), len(rest))
     return answers

@@ -168,12 +168,14 @@ class Resolver:
                 ttl = min(r.ttl for r in packet.answer)
                 return Answer(FOUND, records, name, canonical, secure, ttl)
             if lower(canonical) == lower(target):
+                if any(r.type == "CNAME" and lower(r.name) == lower(target) for r in packet.answer):
+                    break
                 status = NO_NAME if packet.rcode == NXDOMAIN else NODATA
                 return Answer(status, (), name, canonical, secure, _negative_ttl(packet))
             if packet.rcode == NXDOMAIN:
                 return Answer(NO_NAME, (), name, canonical, secure, _negative_ttl(packet))
             target = canonical
-        return self._failed(name, "CNAME loop")
+        return self._failed(name, f"CNAME loop for {name} encountered")
 
     @staticmethod
     def _canonical(packet: Packet, name: str, rtype: str) -> str:

@@ -10,7 +10,7 @@ from pyexim.base.ipaddress import is_ip, reverse_name
 from pyexim.base.lists import split_list
 from pyexim.base.octets import SPACE, is_digits, lower
 from pyexim.base.record import dataclass, field
-from pyexim.dns.hosts import addresses_by_dns, resolver_of
+from pyexim.dns.hosts import resolver_of
 from pyexim.dns.resolver import NO_NAME, Answer, Resolver
 from pyexim.dnswire.message import Record
 from pyexim.expand.scope import Scope
@@ -18,7 +18,6 @@ from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Lookup, Outcome
 
 _TYPES: Final = frozenset({"a", "aaaa", "a+", "cname", "csa", "mx", "mxh", "ns", "ptr", "soa", "spf", "srv", "tlsa",
                            "txt", "zns"})
-_TYPE: Final = re.compile(r"([A-Za-z+]+)[ \t\n\r\f\v]*=", re.ASCII)
 _TIME: Final = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?\Z", re.ASCII)
 _ERROR_TYPE: Final = "unsupported DNS record type"
 
@@ -31,7 +30,7 @@ class Request:
     names: list[str] = field(default_factory=list)
     separator: str = "\n"
     fields: str | None = None
-    """Separator of the fields of a record; "" (written as a semicolon) joins the strings of a TXT."""
+    """Separator of the fields of a record; "" (written as a semicolon) joins them."""
     defer: str = "lax"
     dnssec: str = "lax"
     retrans: int | None = None
@@ -62,12 +61,12 @@ def parse_query(text: str) -> Request | str:
         if known:
             return known
         rest = after.lstrip(SPACE)
-    m = _TYPE.match(rest)
-    if m is not None:
-        if lower(m[1]) not in _TYPES:
+    word, equals, after = rest.partition("=")
+    if equals:
+        r.type = lower(word.strip(SPACE))
+        if r.type not in _TYPES:
             return _ERROR_TYPE
-        r.type = lower(m[1])
-        rest = rest[m.end():]
+        rest = after
     rest = rest.strip(SPACE)
     # one IPv6 address is no list, unless the list says what its separator is
     r.names = [rest] if r.type == "ptr" and is_ip(rest) else [n for n in split_list(rest) if n]
@@ -76,7 +75,7 @@ def parse_query(text: str) -> Request | str:
 
 def _modifier(r: Request, word: str) -> str | None:
     """Apply a modifier; "" where that is done, a complaint where it is wrong, None where it is none."""
-    name, _, value = word.partition("_")
+    name, _, value = lower(word).partition("_")
     if name == "defer":
         if value not in ("strict", "lax", "never"):
             return "unsupported dnsdb defer behaviour"
@@ -91,9 +90,9 @@ def _modifier(r: Request, word: str) -> str | None:
             return "unsupported dnsdb timeout value"
         r.retrans = seconds
     elif name == "retry":
-        if not is_digits(value):
-            return "unsupported dnsdb retry count"
-        r.retry = int(value)
+        if value and not is_digits(value):
+            return "dnsdb modifier syntax error"
+        r.retry = int(value or 0)
     else:
         return None
     return ""
@@ -134,7 +133,7 @@ class Dnsdb(Lookup):
                         out += _texts(answer, kind, r)
                 elif answer is not None:
                     out.append(answer)
-        if out:
+        if any(out):
             scope.vars["lookup_dnssec_authenticated"] = "yes" if secure else "no"
             return Found(r.separator.join(out))
         return Deferred(deferred) if deferred else NOT_FOUND
@@ -151,12 +150,6 @@ def _ask(resolver: Resolver, kind: str, domain: str, r: Request, scope: Scope) -
         return csa(domain, lookup, scope)
     if kind in ("zns", "soa"):
         return _upwards(lookup, domain, "NS" if kind == "zns" else "SOA")
-    if kind == "spf":
-        answer = lookup(domain, "TXT")
-        records = tuple(x for x in answer.records if str(x.value[0] if x.value else "").startswith("v=spf1"))
-        if answer and not records:
-            return Answer("nodata", name=domain)
-        return Answer(answer.status, records, answer.name, answer.canonical, answer.dnssec, answer.ttl, answer.error)
     return lookup(domain, {"mxh": "MX"}.get(kind, kind.upper()))
 
 
@@ -185,7 +178,7 @@ def _text(record: Record, kind: str, fields: str | None) -> str:
     if kind in ("srv", "tlsa"):
         return _between(fields).join(str(v) for v in value)
     if kind == "soa":
-        if fields is None:
+        if not fields:
             return str(value[0])
         return _between(fields).join(str(v) for v in value)
     if kind in ("txt", "spf"):
@@ -196,7 +189,7 @@ def _text(record: Record, kind: str, fields: str | None) -> str:
 
 
 def _between(fields: str | None) -> str:
-    return fields if fields else " "
+    return " " if fields is None else fields
 
 
 # -- CSA
@@ -228,10 +221,8 @@ def csa(domain: str, lookup: Callable[[str, str], Answer], scope: Scope) -> Answ
                 continue
             if depth:  # only the assertion about subdomains counts
                 return f"X {domain}" if port & 1 else None
-            code = {1: "N", 2: "Y", 3: "?"}.get(weight, "?")
-            if code == "Y" and not addresses_by_dns(str(target), scope).addresses:
-                return f"? {target}"
-            return f"{code} {target}"
+            code = {1: "N", 2: "Y", 3: "?"}.get(weight)
+            return f"{code} {target}" if code else None
         if answer:
             break
     return None

@@ -27,7 +27,7 @@ p.example MX 10 b.example
 p.example MX 20 a.example
 al.example CNAME a.example
 t.example TXT "one" "two"
-spf.example TXT "v=spf1 " "-all"
+spf.example SPF "v=spf1 " "-all"
 spf.example TXT "other"
 s.example SOA ns.s.example. me.x. 1 2 3 4 5
 _client._smtp.c.example SRV 1 2 0 a.example
@@ -219,7 +219,7 @@ def test_dnsdb(query: str, data: str | set[str] | None, scope: Scope) -> None:
     ("foo=bar", "unsupported DNS record type"), ("a=again.example", ""), ("defer_strict,a=a.example:again.example", ""),
     ("dnssec_strict,a=a.example", "the answer is not authenticated"),
     ("defer_x,a=b", "unsupported dnsdb defer behaviour"),
-    ("dnssec_x,a=b", "unsupported dnsdb dnssec behaviour"), ("retry_x,a=b", "unsupported dnsdb retry count")])
+    ("dnssec_x,a=b", "unsupported dnsdb dnssec behaviour"), ("retry_x,a=b", "dnsdb modifier syntax error")])
 def test_dnsdb_defers(query: str, error: str, scope: Scope) -> None:
     result = find("dnsdb", query, None, scope)
     assert result.deferred and error in result.error
