@@ -46,7 +46,9 @@ def handle_failures(record: Record, run: DeliverRun, *, cancelled: bool) -> None
         elif to == "":
             record.main(f"{address.address}: error ignored")
             record.done(address)
-        elif address.top().dsn_flags & report.NOTIFY_ANY and not address.top().dsn_flags & report.NOTIFY_FAILURE:
+        elif to not in groups and address.dsn_flags & report.NOTIFY_ANY and (
+                not address.dsn_flags & report.NOTIFY_FAILURE):
+            # Once there is a report to somebody, it tells of all failures (as Exim's does).
             record.main(f"{address.address}: error ignored: RFC 3461 DSN, failure notify not requested")
             record.done(address)
         else:
@@ -158,7 +160,9 @@ def submit_bounce(record: Record, run: DeliverRun, to: str, failures: list[Failu
     if rules.message:
         hdrs = not rules.body or message.dsn_ret == report.RET_HDRS
         original = report.returned(message, record.locked.data_fd, rules, headers_only=hdrs)
-    status = report.delivery_status(message, run.services.primary_hostname, failures[::-1], "failed", "5.0.0")
+    backwards = failures[::-1]
+    ordered = sorted(backwards, key=lambda failure: failure[1] is None or not failure[1].return_output)
+    status = report.delivery_status(message, run.services.primary_hostname, ordered, "failed", "5.0.0")
     return submit(record, run, head.encode("latin-1") + b"\n" + report.multipart(mark, text, status, original))
 
 
@@ -255,10 +259,9 @@ def _pattern(item: str) -> tuple[str, str]:
 
 
 def report_success(record: Record, run: DeliverRun) -> None:
-    """Tell the sender of deliveries that NOTIFY=SUCCESS asked to be told of."""
+    """Tell the sender of redirections and deliveries that NOTIFY=SUCCESS asked to be told of."""
     message = record.message
-    told = [a for a in record.delivered if a.top().dsn_flags & report.NOTIFY_SUCCESS
-            and "dsn_passed" not in a.flags]
+    told, record.success_wanted = record.success_wanted, []
     if not told or message.sender_address == "":
         return
     mark = report.boundary(run.services.clock.time())
@@ -271,16 +274,17 @@ def report_success(record: Record, run: DeliverRun) -> None:
     if message.dsn_envid:
         status += f"Original-Envelope-ID: {message.dsn_envid}\n"
     status += "\n"
-    for address in told:
-        remote = address.host_used is not None
-        how = "relayed to non-DSN-aware mailer" if remote else 'relayed via non "Remote SMTP" router'
-        text += f"<{address.address}> ({how})\n\n"
-        top = address.top()
-        if top.dsn_orcpt:
-            status += f"Original-Recipient: {top.dsn_orcpt}\n"
+    for address, result in told:
+        remote = result is not None and result.host_name is not None
+        how = 'via non "Remote SMTP" router'
+        if remote:
+            how = "via non DSN router" if "dsn_lasthop" in address.flags else "to non-DSN-aware mailer"
+        text += f"<{address.address}> (relayed {how})\n\n"
+        if address.dsn_orcpt:
+            status += f"Original-Recipient: {address.dsn_orcpt}\n"
         status += f"Action: delivered\nFinal-Recipient: rfc822;{address.address}\nStatus: 2.0.0\n"
-        if address.host_used is not None:
-            status += f"Remote-MTA: dns; {address.host_used.name}\nDiagnostic-Code: smtp; 250 Ok\n\n"
+        if result is not None and remote:
+            status += f"Remote-MTA: dns; {result.host_name}\nDiagnostic-Code: smtp; 250 Ok\n\n"
         else:
             status += "Diagnostic-Code: X-Exim; relayed via non SMTP router\n\n"
     original = report.returned(message, record.locked.data_fd, return_rules(run), headers_only=True)

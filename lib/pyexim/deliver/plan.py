@@ -52,23 +52,23 @@ class Plan:
     retries: list[RetryItem] = field(default_factory=list)
     freeze: Address | None = None
     """The address whose routing asked for the message to be frozen."""
-    settled: list[tuple[str, Address]] = field(default_factory=list)
-    """("discarded", "failed" or "deferred", address) in the order in which that came about."""
+    on_settled: Callable[[str, Address], None] = lambda what, address: None
+    """Called with "redirected", "discarded", "failed" or "deferred" as soon as routing has come to it."""
 
     def discard(self, address: Address) -> None:
         """Note an address that goes to nowhere."""
         self.discarded.append(address)
-        self.settled.append(("discarded", address))
+        self.on_settled("discarded", address)
 
     def fail(self, address: Address) -> None:
         """Note an address that cannot be delivered."""
         self.failed.append(address)
-        self.settled.append(("failed", address))
+        self.on_settled("failed", address)
 
     def defer(self, address: Address) -> None:
         """Note an address that is left for later."""
         self.deferred.append(address)
-        self.settled.append(("deferred", address))
+        self.on_settled("deferred", address)
 
 
 @dataclass(slots=True)
@@ -81,6 +81,7 @@ class PlanRules:
     """hold_domains and queue_domains are looked at."""
     find_record: Callable[[str], RetryRecord | None] = lambda key: None
     now: float = 0.0
+    on_settled: Callable[[str, Address], None] = lambda what, address: None
 
 
 def recipients(message: Message) -> list[Address]:
@@ -112,11 +113,15 @@ def make_plan(addresses: list[Address], scope: Scope, rules: PlanRules, message:
     One generation after the other, and each from its last address to its first, as Exim does it: the order
     shows in logs and bounces.
     """
-    plan = Plan()
-    generation = addresses
+    plan = Plan(on_settled=rules.on_settled)
     generation = addresses
     while generation:
         families: list[list[Address]] = []
+        for item in [a for a in generation if a.kind != "address"]:
+            # Pipes and files need no routing, and are taken up in the order of the generation.
+            generation.remove(item)
+            if _ready([item], scope, rules, message, plan):
+                _route_one(item, scope, rules, message, plan)
         for address in reversed(_ready(generation, scope, rules, message, plan)):
             children = _route_one(address, scope, rules, message, plan)
             for copy in [c for c in children if c.settled is not None and c.kind == "address"]:
@@ -183,6 +188,8 @@ def _route_one(address: Address, scope: Scope, rules: PlanRules, message: Messag
         _routed_again(address, rules, plan)
         if not children:
             plan.discard(address)
+        elif not any(c.dsn_flags for c in children):
+            plan.on_settled("redirected", address)
     elif isinstance(outcome, Routed):
         if any(c.parent is address for c in children):
             address.children += sum(1 for c in children if c.parent is address)
@@ -211,7 +218,7 @@ def _settle(address: Address, plan: Plan, message: Message) -> None:
 def _not_routed(address: Address, outcome: Failed | Deferred, plan: Plan) -> None:
     """Note why an address has no transport."""
     address.message = outcome.text
-    address.user_message = outcome.user_text
+    address.user_message = outcome.text if outcome.user_text is not None else None
     if outcome.freeze:
         address.special_action = "freeze"
         if plan.freeze is None:
@@ -221,9 +228,10 @@ def _not_routed(address: Address, outcome: Failed | Deferred, plan: Plan) -> Non
         plan.retries.append(RetryItem(_routing_key(address), delete=True, kind="routing"))
         return
     address.errno = outcome.errno or -1
+    if address.kind == "address":  # for a pipe or file without a transport, where the set-up is wrong, no time is kept
+        address.retries.append(RetryItem(_routing_key(address), errno=address.errno, text=outcome.text, kind="routing",
+                                         pattern=address.address if address.retry_use_local_part else address.domain))
     plan.defer(address)
-    address.retries.append(RetryItem(_routing_key(address), errno=address.errno, text=outcome.text, kind="routing",
-                                     pattern=address.address if address.retry_use_local_part else address.domain))
 
 
 def _routing_key(address: Address) -> str:

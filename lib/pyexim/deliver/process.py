@@ -171,7 +171,7 @@ class _Delivery:
         """Route everything, and record what routing alone settled."""
         run, record = self.run, self.record
         rules = plan.PlanRules(queue_run=run.queue_run, force=run.force, hold=not run.force,
-                               find_record=self._find, now=self.now)
+                               find_record=self._find, now=self.now, on_settled=self._settled)
         self.plan = made = plan.make_plan(addresses, self.scope, rules, self.message)
         for some in (made.local, made.remote, made.discarded, made.failed, made.deferred, made.finished):
             record.count_children(some)
@@ -180,13 +180,19 @@ class _Delivery:
             record.follow(address, same)
         for address in made.finished:
             record.done(address, note=False)
-        for what, address in made.settled:
-            if what == "discarded":
-                record.discarded(address)
-            elif what == "failed":
-                record.fail(address, None, return_path=None)
-            else:
-                record.defer(address, None)
+        for address in made.discarded:
+            record.done(address)
+
+    def _settled(self, what: str, address: Address) -> None:
+        """Record what routing has come to with an address, at once, so that the log has it in the right order."""
+        if what == "redirected":
+            self.record.ask_for_success(address)
+        elif what == "discarded":
+            self.record.discarded(address)
+        elif what == "failed":
+            self.record.fail(address, None, return_path=None)
+        else:
+            self.record.defer(address, None)
 
     def _journal_ready(self) -> bool:
         """Open the journal before anything is delivered; without one nothing is, and the attempt has not been."""
@@ -361,7 +367,7 @@ class _Delivery:
                 address.message = "first-pass only routing due to -odqs, queue_smtp_domains or control=queue"
                 if run.smtp_queue and not run.queue_run:
                     address.errno, address.message = 0, "SMTP delivery explicitly queued"
-                record.defer(address, None)
+                record.defer(address, None, log=not run.routing_only)
                 self._remember_waiting(address)
             else:
                 rest.append(address)
@@ -418,6 +424,8 @@ class _Delivery:
             address.message = result.text or None
             if batch[0].transport.driver_name == "pipe" and not result.text.startswith("message is too big"):
                 address.user_message = "local delivery failed"
+            elif batch[0].transport.driver_name == "lmtp" and result.told:
+                address.user_message = result.text
             if result.status == OK:
                 address.message = address.message or "return message generated"
                 self.record.fail(address, result, return_path=path)
@@ -452,6 +460,7 @@ class _Delivery:
         """Retry data, bounces, warnings, freezing, and the files."""
         record, message = self.record, self.message
         self._update_retries()
+        bounce.report_success(record, self.run)
         if record.failed:
             bounce.handle_failures(record, self.run, cancelled=self.cancelled)
         if not record.deferred and not record.failed:
@@ -492,7 +501,6 @@ class _Delivery:
             from pyexim.deliver.loglines import duration
 
             text += f" QT={duration(record.queue_seconds(), millisec=record.selected('millisec'))}"
-        bounce.report_success(record, self.run)
         record.main(text)
         if self.main.preserve_message_logs:
             record.write_msglog()
@@ -538,7 +546,8 @@ class _Delivery:
                 still.append((address, result))
                 continue
             record.timed_out(address, result)
-            if not over or over[-1][0] != keys:
+            if not over or over[-1][0] != keys or result is None:
+                # Addresses that failed together keep their order.
                 over.append((keys, []))
             over[-1][1].append((address, result))
         record.failed += [failure for _, together in over for failure in reversed(together)]

@@ -10,6 +10,7 @@ Spec: chapters "Log files" and "How Exim receives and delivers mail", section "L
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from pyexim.base.errors import ExpansionError
 from pyexim.deliver import loglines
@@ -20,6 +21,9 @@ from pyexim.model.host import Host
 from pyexim.retry.api import RetryItem
 from pyexim.spool.api import LockedMessage
 from pyexim.transports.base import Result
+
+NOTIFY_SUCCESS: Final = 4
+"""The flag of RFC 3461 as the spool keeps it."""
 
 
 class Record:
@@ -36,6 +40,8 @@ class Record:
         self.deferred: list[tuple[Address, Result | None]] = []
         self.failed: list[tuple[Address, Result | None]] = []
         self.retries: list[RetryItem] = []
+        self.success_wanted: list[tuple[Address, Result | None]] = []
+        """Redirected and delivered addresses whose sender asked to be told (NOTIFY=SUCCESS), with the result."""
         self.msglog: list[str] = []
         self.frozen_by: Address | None = None
         self._done = self.message.nonrecipients
@@ -141,8 +147,8 @@ class Record:
             self.journal_failed(result.journal_error)
         if result.host_name is not None:
             address.host_used = Host(result.host_name, result.host_address, result.host_port)
-        if "dsn" in result.flags:
-            address.flags.add("dsn_passed")
+        if "dsn" not in result.flags or "dsn_lasthop" in address.flags:
+            self.ask_for_success(address, result)
         self.done(address)
 
     def _queue_start(self) -> float:
@@ -154,12 +160,17 @@ class Record:
         """Return how long the message has been here."""
         return self.scope.services.clock.time() - self._queue_start()
 
+    def ask_for_success(self, address: Address, result: Result | None = None) -> None:
+        """Note an address that its sender wants to hear of when it has been delivered or redirected."""
+        if address.dsn_flags & NOTIFY_SUCCESS:
+            self.success_wanted.append((address, result))
+
     def discarded(self, address: Address) -> None:
-        """Log an address that went to nowhere, and mark it as done."""
+        """Log an address that goes to nowhere; it is not marked as done."""
+        self.ask_for_success(address)
         if not self._quiet(address):
             self.main(loglines.discarded(address, self.selected, sender=self.message.sender_address))
         self.delivered.append(address)
-        self.done(address)
 
     def fail(self, address: Address, result: Result | None, *, return_path: str | None, log: bool = True) -> None:
         """Note an address that is to be bounced, and log it."""
@@ -224,8 +235,6 @@ def report_text(address: Address) -> str:
     """Return the detail of an address that people outside may see."""
     if address.user_message:
         return address.user_message
-    if address.transport is not None and (address.transport.driver.is_local or address.errno > 0):
-        return ""
-    if address.message is not None and address.message.startswith("failed to expand"):
+    if address.transport is None or address.transport.driver.is_local or address.errno > 0:
         return ""
     return address.message or ""

@@ -18,6 +18,8 @@ from pyexim.transports.base import Result
 
 _CODE = re.compile(r": ?(?:\\n|\n)? *(?=[2-5][0-9][0-9][ -])", re.ASCII)
 _LIMITED = "X-Exim-DSN-Information: Due to administrative limits only headers are returned\n"
+_COLUMN = 45
+"""A colon beyond this column ends a line of an error text."""
 _CHUNK = 8192
 """The size limit of a returned body is rounded up to this."""
 
@@ -98,9 +100,21 @@ def reason(address: Address, result: Result | None, prefix: str = "") -> str:
         host = f"{result.host_name} [{result.host_address}]" if result.host_address else result.host_name
         out += f"    host {host}\n"
     if text:
-        lines = _CODE.sub(":\n", text, count=1).replace("\\n", "\n").split("\n")
+        lines = _broken(text.replace("\\n", "\n")).split("\n")
         out += "    " + prefix + "\n    ".join(line.lstrip(" ") for line in lines) + "\n"
     return out
+
+
+def _broken(text: str) -> str:
+    """Return a text with a new line after each colon and space beyond the 45th column."""
+    out, column = [], 0
+    for i, c in enumerate(text):
+        out.append(c)
+        column += 1
+        if c == ":" and column > _COLUMN and text[i + 1:i + 2] == " ":
+            out.append("\n")
+            column = 0
+    return "".join(out)
 
 
 def _public(address: Address, result: Result | None) -> str:
@@ -109,7 +123,7 @@ def _public(address: Address, result: Result | None) -> str:
     if text == MAIL_LOOP:
         return ""
     if address.transport is None or not text:
-        return text
+        return ""  # what routing says to people outside is in user_message
     if not address.transport.driver.is_local or text.startswith("retry timeout"):
         return text
     return ""
@@ -130,10 +144,9 @@ def delivery_status(message: Message, hostname: str, addresses: list[tuple[Addre
         out += f"Original-Envelope-ID: {message.dsn_envid}\n"
     out += "\n"
     for address, result in addresses:
-        top = address.top()
-        if top.dsn_orcpt:
-            out += f"Original-Recipient: {top.dsn_orcpt}\n"
-        out += f"Action: {action}\nFinal-Recipient: rfc822;{top.address}\nStatus: {status}\n"
+        if address.dsn_orcpt:
+            out += f"Original-Recipient: {address.dsn_orcpt}\n"
+        out += f"Action: {action}\nFinal-Recipient: rfc822;{address.top().address}\nStatus: {status}\n"
         if result is not None and result.host_name is not None:
             out += f"Remote-MTA: dns; {result.host_name}\n"
             code = _CODE.search(address.message or "")

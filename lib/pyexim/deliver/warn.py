@@ -49,9 +49,9 @@ def warnings_due(times: list[int], age: float) -> int:
 def maybe_warn(record: Record, run: DeliverRun, now: float) -> None:
     """Send a delay warning when one is due and the condition allows it."""
     message, main = record.message, run.config.main
-    asked = any(a.top().dsn_flags & report.NOTIFY_DELAY for a, _ in record.deferred)
+    asked = any(a.dsn_flags & report.NOTIFY_DELAY for a, _ in record.deferred)
     told = [(a, r) for a, r in record.deferred
-            if not a.top().dsn_flags & report.NOTIFY_ANY or a.top().dsn_flags & report.NOTIFY_DELAY]
+            if not a.dsn_flags & report.NOTIFY_ANY or a.dsn_flags & report.NOTIFY_DELAY]
     if message.sender_address == "" or not told:
         return
     age = now - message.received_time

@@ -52,6 +52,8 @@ class Declined:
     """This router does not handle the address; the next one is tried, unless no_more."""
 
     reason: str = ""
+    public: bool = False
+    """The reason is for people outside, too, if the address comes to be unrouteable."""
 
 
 @dataclass(slots=True)

@@ -56,10 +56,6 @@ def inherit(child: Address, parent: Address) -> None:
     child.self_hostname = parent.self_hostname
     if "hides_children" in parent.flags:
         child.flags.add("hide_child")
-    # A success report that was asked for is made at the redirection and not asked for again.
-    if not parent.dsn_flags & 4:
-        child.dsn_flags = parent.dsn_flags
-        child.dsn_orcpt = parent.dsn_orcpt
 
 
 def adopt(children: list[Address], parent: Address, router: Prepared, run: RouteRun) -> None:

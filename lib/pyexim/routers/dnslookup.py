@@ -172,7 +172,7 @@ class Dnslookup(Router):
         if found.status in ("nxdomain", "nodata", "mx_only") and self._listed(
                 self.options.fail_defer_domains, address.domain, run.scope):
             return Deferred(text or "host not found", errno=ERRNO_UNKNOWNHOST)
-        return Declined(text)
+        return Declined(text, public=found.status in ("null", "mx_only"))
 
     def _changed_domain(self, address: Address, found: MxHosts, widened: bool, run: RouteRun) -> RouteOutcome | None:
         """Route the address anew under its full domain, if the DNS knows it under a longer name."""

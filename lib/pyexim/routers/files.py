@@ -70,9 +70,6 @@ def _check_file(text: str, user: tuple[int, int] | None) -> bool | str:
     if path[:1] == "!":
         wanted = False
         path = path[1:].lstrip(" \t")
-    if path[:1] == "+":
-        eacces_means_absent = True
-        path = path[1:].lstrip(" \t")
     if not path.startswith("/"):
         return f'require_files: "{path}" is not absolute'
     if "\0" in path:
@@ -88,7 +85,7 @@ def _check_file(text: str, user: tuple[int, int] | None) -> bool | str:
         number = e.errno or errno.EIO
     if number == 0:
         return wanted
-    if number in (errno.ENOENT, errno.ENOTDIR) or (number == errno.EACCES and eacces_means_absent):
+    if number == errno.ENOENT or (number == errno.EACCES and eacces_means_absent):
         return not wanted
     return f"require_files: error for {path}: {os.strerror(number)}"
 

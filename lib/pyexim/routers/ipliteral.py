@@ -32,7 +32,7 @@ class Ipliteral(Router):
         if domain[:6] == "[ipv4:":
             domain = "[" + domain[6:]
         literal = parse_literal(domain)
-        if literal is None:
+        if literal is None or (":" in literal and run.scope.config.main.disable_ipv6):
             return Declined()
         host = Host(address.domain, literal)
         if is_ignored(host, self.options.ignore_target_hosts, run.scope):

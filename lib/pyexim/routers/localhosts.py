@@ -75,7 +75,7 @@ def obey_self(router: Router, address: Address, name: str, run: RouteRun) -> Rou
     if text == "defer":
         return Deferred(_TEXT)
     if text == "fail":
-        return Failed(_TEXT)
+        return Failed(_TEXT, _TEXT)
     if text == "pass":
         address.self_hostname = name
         return Passed(_TEXT)

@@ -111,7 +111,7 @@ class Queryprogram(Router):
 
     def _obey(self, line: str, address: Address, run: RouteRun) -> RouteOutcome:
         word, _, rest = line.partition(" ")
-        word, rest = lower(word), rest.strip(SPACE)
+        verb, word, rest = word, lower(word), rest.strip(SPACE)
         if word == "accept":
             return self._accept(rest, address, run)
         if word == "decline":
@@ -126,7 +126,10 @@ class Queryprogram(Router):
             return Deferred(rest, freeze=True)
         if word == "redirect":
             return self._redirect(rest, address, run)
-        return Deferred(f"bad command yield: {word} {rest}".rstrip(" "))
+        text = f"bad command yield: {verb} {rest}"
+        log = run.scope.services.log
+        log.panic(f"{self.name} router: {text}", message_id=getattr(run.scope.message, "message_id", None))
+        return Deferred(text)
 
     def _redirect(self, text: str, address: Address, run: RouteRun) -> RouteOutcome:
         main = run.scope.config.main

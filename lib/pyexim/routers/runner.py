@@ -125,6 +125,7 @@ def _route(address: Address, run: RouteRun, routers: Routers) -> RouteOutcome:
         if kind is Declined:
             if outcome.reason:  # type: ignore[union-attr]
                 address.message = outcome.reason  # type: ignore[union-attr]
+                address.user_message = address.message if outcome.public else None  # type: ignore[union-attr]
             more = router.more if router.more.__class__ is bool else _flag(router, "more", True, run)
             if more is True:
                 continue
@@ -135,7 +136,7 @@ def _route(address: Address, run: RouteRun, routers: Routers) -> RouteOutcome:
             break
         if kind is Passed:
             if outcome.reason:  # type: ignore[union-attr]
-                address.message = outcome.reason  # type: ignore[union-attr]
+                address.message, address.user_message = outcome.reason, None  # type: ignore[union-attr]
             if router.pass_to is not None:
                 position = router.pass_to
             continue
@@ -226,16 +227,16 @@ def _unrouteable(address: Address, run: RouteRun, last: Prepared | None) -> Fail
     """Return the failure of an address that no router took."""
     address.router = None
     if address.message:
-        return Failed(address.message)
+        return Failed(address.message, address.user_message)
     text = "Unrouteable address"
     if last is not None and last.cannot_route_message is not None:
         try:
             text = expand(last.cannot_route_message, run.scope) or text
         except ForcedFail:
-            return Failed(text)
+            return Failed(text, text)
         except ExpansionError as e:
             panic(run, f"failed to expand cannot_route_message in {last.name} router: {e.text}")
-    return Failed(text)
+    return Failed(text, text)
 
 
 def _verifies(text: str, run: RouteRun) -> bool:

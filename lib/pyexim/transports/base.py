@@ -21,8 +21,8 @@ from pyexim.model.message import Message
 OK = "ok"
 DEFER = "defer"
 FAIL = "fail"
-_SET_UP = ("Tainted ", "Failed to expand ", "failed to expand ", "Expansion of ", "TCP port ", "no command specified",
-           "transport filter process failed")
+_SET_UP = ("Tainted ", "Malformed value ", "Failed to expand ", "failed to expand ", "Expansion of ", "TCP port ",
+           "no command specified", "transport filter process failed")
 PENDING = "pending"
 """Not tried yet: the next host, or fallback hosts, may take it."""
 
@@ -68,6 +68,8 @@ class Result:
     submissions: list[tuple[list[str], str]] = field(default_factory=list)
     """Messages to be submitted on behalf of this delivery (arguments, text of octets): a process that has become
     the recipient cannot write to the spool, so its maker submits them."""
+    told: bool = False
+    """The text is what a server said of this very recipient: the sender may read it."""
     panic: bool = False
     """The set-up is wrong: the panic log has the deferral too, and no retry time is computed from it."""
 

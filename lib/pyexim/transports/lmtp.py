@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Final
 
 from pyexim.base.errors import ExpansionError
 from pyexim.base.taint import is_tainted
@@ -18,6 +19,7 @@ from pyexim.model.address import Address
 from pyexim.model.host import Host
 from pyexim.net.channel import Channel
 from pyexim.net.connect import connect_unix
+from pyexim.retry.errors import ERRNO_DATA4XX, ERRNO_SMTPCLOSED
 from pyexim.smtp.client import SmtpClient
 from pyexim.transports import write
 from pyexim.transports.base import DEFER, FAIL, OK, Result, Transport, TransportRun
@@ -95,7 +97,7 @@ class Lmtp(Transport):
             return Channel(connect_unix(path, self.options.timeout))
         except OSError as e:
             raise write.WriteError(f"Failed to connect to socket {path} for {self.name} transport: {e.strerror}",
-                                   e.errno or errno.EIO) from None
+                                   -1) from None
 
     def _start(self, batch: list[Address], run: TransportRun) -> Running:
         argv = make_arguments(self.options.command or "", run.scope, batch, expanded=True,
@@ -131,12 +133,35 @@ class Lmtp(Transport):
         if told is None:
             return self._failed(address, sent.failure)
         status = {"ok": OK, "fail": FAIL, "defer": DEFER}[told.status]
-        return Result(address, status, told.text, told.errno, told.more_errno, confirmation=told.confirmation,
-                      size=sent.size)
+        number = told.errno
+        if status == DEFER:
+            number = number or ERRNO_DATA4XX
+        return Result(address, status, in_words_of_lmtp(told.text), number, told.more_errno,
+                      confirmation=told.confirmation, size=sent.size, told=True)
 
     def _failed(self, address: Address, failure: Failure | None) -> Result:
         if failure is None:
             return Result(address, DEFER, "the LMTP server gave no answer for this recipient")
-        text = failure.text.replace("SMTP error from remote mail server", "LMTP error from mailer") \
-            .replace("SMTP timeout", "LMTP timeout")
-        return Result(address, FAIL if failure.permanent else DEFER, text, failure.errno, failure.more_errno)
+        text = in_words_of_lmtp(failure.text)
+        if failure.permanent:
+            return Result(address, FAIL, text)
+        number = failure.errno
+        if number == ERRNO_SMTPCLOSED or number >= 0:
+            number = -1
+        return Result(address, DEFER, text, number, failure.more_errno)
+
+
+_WORDS: Final = (
+    ("SMTP error from remote mail server after ", "LMTP error after "),
+    ("LMTP error after DATA: ", "LMTP error after end of data: "),
+    ("Remote host closed connection in response to ", "LMTP connection closed after "),
+    ("SMTP timeout after ", "LMTP timeout after "),
+    ("Malformed SMTP reply in response to ", "Malformed LMTP response after "))
+
+
+def in_words_of_lmtp(text: str) -> str:
+    """Return an error of the SMTP client as this transport words it, which does not tell of pipelining."""
+    for smtp, lmtp in _WORDS:
+        if text.startswith(smtp):
+            return lmtp + text[len(smtp):].removeprefix("pipelined ")
+    return text

@@ -399,7 +399,10 @@ class HostLoop:
         if self.run.continued is not None and not skipped:
             return Result(address, DEFER, "the connection passed is not to a host of this address", ERRNO_HRETRY)
         if expired and expired == skipped:
-            return Result(address, FAIL, "retry timeout exceeded", ERRNO_HRETRY)
+            why = "(and retry time not reached)" if self.transport.options.delay_after_cutoff else (
+                "and were last tried after this message arrived")
+            return Result(address, FAIL, f"all hosts for '{address.domain}' have been failing for a long time {why}",
+                          ERRNO_HRETRY)
         return Result(address, PENDING, f"retry time not reached for any host for '{address.domain}'", ERRNO_HRETRY)
 
 

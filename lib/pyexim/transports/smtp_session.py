@@ -292,9 +292,7 @@ class Session:
                 told.confirmation = f"{told.confirmation}\n{end.text}"
 
     def _recipient(self, envelope: Envelope, number: int, answer: Answer) -> Told:
-        parameters = envelope.rcpt_parameters
-        rcpt = f"RCPT TO:<{envelope.recipients[number]}>{parameters[number] if parameters else ''}"
-        text = f"SMTP error from remote mail server after {rcpt}: {answer.text}"
+        text = f"SMTP error from remote mail server after RCPT TO:<{envelope.recipients[number]}>: {answer.text}"
         if answer.code >= 500:
             return Told("fail", text)
         number = ERRNO_RCPT4XX if answer.code >= 400 else 0
@@ -348,8 +346,9 @@ def make_envelope(batch: list[Address], recipients: list[str], sender: str, mess
         mail += " BODY=8BITMIME" if message.body_8bit == 8 else " BODY=7BIT"
     rcpt: list[str] | None = None
     if "DSN" in can:
-        mail += _dsn_mail(message)
-        rcpt = _dsn_rcpt(batch)
+        if any("dsn_lasthop" not in a.flags for a in batch):
+            mail += _dsn_mail(message)
+            rcpt = _dsn_rcpt(batch)
     if authenticated is not None:
         mail += f" AUTH={xtext(authenticated)}"
     if ignore_quota and "IGNOREQUOTA" in can:
@@ -371,6 +370,9 @@ def _dsn_rcpt(batch: list[Address]) -> list[str] | None:
     out = []
     for address in batch:
         text = ""
+        if "dsn_lasthop" in address.flags:
+            out.append(text)
+            continue
         flags = address.dsn_flags
         if flags & 2:
             text = " NOTIFY=NEVER"

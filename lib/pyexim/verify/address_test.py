@@ -186,7 +186,9 @@ class Reporter:
         self._say(str(address.address), OK)
         self._ancestry(address)
         self._say(f"  router = {_name(address.router)}, transport = {_name(address.transport)}", OK)
-        self.lines.extend(host_lines(address.host_list))
+        options = getattr(address.transport, "options", None)
+        if not (getattr(options, "hosts_override", False) and getattr(options, "hosts", None)):
+            self.lines.extend(host_lines(address.host_list))
 
 
 def _is_remote(address: Address) -> bool:

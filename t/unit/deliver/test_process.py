@@ -44,7 +44,7 @@ class Routing:
             return Rerouted(children)
         if name.startswith("nosuch"):
             address.router = None
-            return Failed("Unrouteable address")
+            return Failed("Unrouteable address", "Unrouteable address")
         if name.startswith("defer"):
             address.router = ALIAS
             return Deferred("come back")

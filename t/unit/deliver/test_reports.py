@@ -42,7 +42,8 @@ def failures() -> list[bounce.Failure]:
                         message="Child process of tpipe transport returned 1 from command: /bin/false",
                         user_message="local delivery failed")
     remote = make_address("tempf@r.example", ALIAS, SMTP, message=REJECTED, errno=-44)
-    return [(make_address("fail@lab.example", ALIAS, message="go away"), None), (pipe, Result(pipe, "fail")),
+    failed = make_address("fail@lab.example", ALIAS, message="go away", user_message="go away")
+    return [(failed, None), (pipe, Result(pipe, "fail")),
             (remote, Result(remote, "fail", host_name="127.0.0.1", host_address="127.0.0.1"))]
 
 
@@ -152,7 +153,7 @@ def test_template_file_that_is_not_there(world: World) -> None:
 def test_recipients_who_asked_for_no_report(world: World) -> None:
     record, run = make_record(world)
     one, two = make_address("a@x", dsn_flags=report.NOTIFY_NEVER), make_address("b@x", dsn_flags=report.NOTIFY_FAILURE)
-    record.failed = [(one, None), (two, None)]
+    record.failed = [(two, None), (one, None)]
     bounce.handle_failures(record, run, cancelled=False)
     assert world.log.lines == ["a@x: error ignored: RFC 3461 DSN, failure notify not requested"]
     assert world.submitted[0][1].startswith(b"X-Failed-Recipients: b@x\n")
@@ -173,7 +174,9 @@ def test_success_report(world: World) -> None:
     local = make_address("b@lab.example", ALIAS, TPIPE, dsn_flags=report.NOTIFY_SUCCESS, dsn_orcpt="rfc822;bb@x")
     remote = make_address("x@r.example", ALIAS, SMTP, dsn_flags=report.NOTIFY_SUCCESS,
                           host_used=Host("127.0.0.1", "127.0.0.1"))
-    record.delivered = [local, remote, make_address("c@x")]
+    remote_result = Result(remote, "ok", host_name="127.0.0.1", host_address="127.0.0.1")
+    for address, result in ((local, None), (remote, remote_result), (make_address("c@x"), None)):
+        record.ask_for_success(address, result)
     bounce.report_success(record, run)
     head, (_, human, machine, original, _end) = parts(world.submitted[0][1])
     assert head.startswith("From: Mail Delivery System <Mailer-Daemon@lab.example>\nAuto-Submitted: auto-generated\n"
@@ -213,7 +216,8 @@ def test_delay_warning(world: World) -> None:
     record, run = make_record(world)
     remote = make_address("tempf@r.example", ALIAS, SMTP, message=REJECTED, errno=-44)
     record.deferred = [(remote, Result(remote, "defer", host_name="127.0.0.1", host_address="127.0.0.1")),
-                       (make_address("defer@lab.example", ALIAS, message="come back", errno=-1), None)]
+                       (make_address("defer@lab.example", ALIAS, message="come back", user_message="come back",
+                                     errno=-1), None)]
     warn.maybe_warn(record, run, world.clock.now + 3000)
     assert not world.submitted
     warn.maybe_warn(record, run, world.clock.now + 4000)

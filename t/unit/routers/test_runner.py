@@ -303,7 +303,7 @@ QUERY = ("r:\n  driver = queryprogram\n  transport = s\n  command_user = daemon\
 @pytest.mark.parametrize("line,check", [
     ("ACCEPT transport=t data=\\\"a b\\\"", lambda o, a: isinstance(o, Routed) and a.address_data == "a b"),
     ("accept hosts=10.1.1.1:10.1.1.2::26", lambda o, a: [h.port for h in a.host_list] == [None, 26]),
-    ("decline", lambda o, a: o == Failed("Unrouteable address")),
+    ("decline", lambda o, a: o.text == o.user_text == "Unrouteable address"),
     ("fail no such user", lambda o, a: o == Failed("no such user", "no such user")),
     ("defer later", lambda o, a: o == Deferred("later")),
     ("freeze x", lambda o, a: o == Deferred("x", freeze=True)),
