@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT / "lib"))
 from pyexim import settings  # noqa: E402 - the tree's own, whatever is installed
 
 LINKS = ("sendmail", "mailq", "newaliases", "runq", "rsmtp", "rmail")
+TOOLS = ("exicyclog", "exigrep", "exim_checkaccess", "exim_dbmbuild", "exim_dumpdb", "exim_fixdb", "exim_lock",
+         "exim_msgdate", "exim_tidydb", "exinext", "exiqgrep", "exiqsumm", "exiwhat")
 SHARED = ("configure.default", "pyexim.service", "pyexim.init", "pyexim.inetd")
 
 
@@ -81,7 +83,12 @@ def install(destination: str, prefix: str, links: bool) -> None:
     at("/etc/pyexim").mkdir(parents=True, exist_ok=True)
     program = f"{settings.BIN_DIRECTORY}/pyexim"
     link(f"{prefix}/bin/pyexim", at(program))
+    for name in TOOLS:
+        (top / "bin" / name).unlink(missing_ok=True)
+        (top / "bin" / name).symlink_to("pyexim")
     if links:
+        for name in TOOLS:
+            link(f"{prefix}/bin/{name}", at(f"{settings.BIN_DIRECTORY}/{name}"))
         for name in LINKS:
             link(program, at(f"/usr/sbin/{name}"))
         link("../sbin/sendmail", at("/usr/lib/sendmail"))

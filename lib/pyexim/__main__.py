@@ -119,6 +119,12 @@ def _converse(path: str, owner: int, argv: list[str], files: str) -> int | None:
 
 def start(arguments: list[str]) -> int:
     """Run the program; ``arguments[0]`` is the name it was called by."""
+    name = arguments[0].rpartition("/")[2]
+    if name.startswith("exi") and name != "exim":
+        from pyexim.tools.table import TOOLS, run
+
+        if name in TOOLS:
+            return run(name, arguments[1:])
     code = _ask_daemon(arguments[0], arguments[1:])
     if code is not None:
         return code

@@ -16,7 +16,7 @@ FLOORS = [
     ["routers", "transports"],
     ["verify", "acl"],
     ["receive", "deliver", "queue"],
-    ["startup", "daemon", "master", "cli"],
+    ["startup", "daemon", "master", "cli", "tools"],
 ]
 PLACE = {room: (floor, position) for floor, rooms in enumerate(FLOORS) for position, room in enumerate(rooms)}
 

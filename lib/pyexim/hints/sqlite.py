@@ -106,6 +106,11 @@ class SqliteHints:
             (host, limit + len(exclude))).fetchall(), [])
         return [row[0] for row in rows if row[0] not in exclude][:limit]
 
+    def all_waiting(self, transport: str) -> list[tuple[str, str]]:
+        """Return all (host, message id), for the maintenance tools."""
+        return self._run("wait-" + transport, False, lambda c: c.execute(
+            "SELECT host, message_id FROM waiting ORDER BY host, message_id").fetchall(), [])
+
     def remove_waiting(self, transport: str, host: str, message_ids: list[str]) -> None:
         """Forget that messages wait for a host."""
         self._waiting(transport, False, "DELETE FROM waiting WHERE host = ? AND message_id = ?",

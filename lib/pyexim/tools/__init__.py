@@ -1,0 +1,1 @@
+"""Room tools: the utilities beside the program (exiqgrep, exigrep, exim_dumpdb, ...)."""
