@@ -95,8 +95,8 @@ def fake_program(top: Path) -> str:
 def test_exiqgrep(tmp_path: Path) -> None:
     fake = fake_program(tmp_path)
     for line in ("-c", "-i -f alice", "-b -f ALICE", "-f ^<>", "-r bob -i", "-s K -i", "-s ^1 -b", "-y 120 -i",
-                 "-o 120 -i", "-y 10 -c", "-zi", "-x -b", "-z -x", "-r carol -c", "-R -i -x", "-r other -R", "-f q -r bob -i",
-                 "-r nobody -i"):
+                 "-o 120 -i", "-y 10 -c", "-zi", "-x -b", "-z -x", "-r carol -c", "-R -i -x", "-r other -R",
+                 "-f q -r bob -i", "-r nobody -i"):
         same("exiqgrep", "-E", fake, *line.split())
     assert ours("exiqgrep", "-i").returncode == 1
     assert "-G <queue>" in ours("exiqgrep", "-h").stdout
@@ -116,7 +116,8 @@ def test_exigrep(tmp_path: Path) -> None:
     shutil.copy(log, tmp_path / "old")
     subprocess.run(["gzip", str(tmp_path / "old")], check=True)
     for line in ("alice", "ALICE", "-I ALICE", "-M alice", "-v alice", "-t 10 test", "-t 162 carol", "-t 163 carol",
-                 "zed", "-l [1.2.3.4]", "-l ..", "connection", "nothing", "16VDho", "--literal (", "Completed", "-I -v bob"):
+                 "zed", "-l [1.2.3.4]", "-l ..", "connection", "nothing", "16VDho", "--literal (", "Completed",
+                 "-I -v bob"):
         same("exigrep", *line.split(), str(log))
     for name in ("syslog", "old.gz", "none"):
         same("exigrep", "bob", str(tmp_path / name))
@@ -226,7 +227,7 @@ def test_hints_are_shown_tidied_and_changed() -> None:
 def test_exiwhat_asks_the_processes() -> None:
     with Live() as live:
         master = live.start()
-        others = [p for p in live.processes("pyexim: ")]
+        others = list(live.processes("pyexim: "))
         done = ours("exiwhat", "-C", str(live.conf))
         assert f"{master.pid:5d} daemon(4.99): no queue runs, listening for SMTP on " in done.stdout
         assert all(p.is_running() for p in others)
@@ -248,8 +249,9 @@ def test_exim_msgdate() -> None:
 
 def test_waiting_for_a_lock_gives_up(tmp_path: Path) -> None:
     (tmp_path / "mb").write_text("")
-    with subprocess.Popen([sys.executable, "-c", "import fcntl, time; f = open('mb', 'a'); fcntl.lockf(f, fcntl.LOCK_EX); "
-                           "open('locked', 'w').close(); time.sleep(60)"], cwd=tmp_path) as holder:
+    code = ("import fcntl, time; f = open('mb', 'a'); fcntl.lockf(f, fcntl.LOCK_EX); "
+            "open('locked', 'w').close(); time.sleep(60)")
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) as holder:
         try:
             wait_until((tmp_path / "locked").exists, "the lock")
             done = ours("exim_lock", "-fcntl", "-retries", "1", "mb", "true", cwd=tmp_path)

@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
             locks.verbose(str(e))
             continue
         except OSError as e:
-            locks.error(f"failed to open {e.filename or path} for writing: {e.strerror}")
+            sys.stdout.write(f"exim_lock: failed to open {e.filename or path} for writing: {e.strerror}\n")
             locks.release()
             return 1
         try:
@@ -129,9 +129,6 @@ class _Locks:
     def verbose(self, text: str) -> None:
         if self.wanted.verbose:
             self.say(text)
-
-    def error(self, text: str) -> None:
-        complain(f"exim_lock: {text}\n")
 
     def take(self) -> None:
         """Take all locks; raise Busy, or OSError for a file that cannot be opened."""
