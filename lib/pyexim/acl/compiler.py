@@ -18,7 +18,7 @@ from pyexim.acl.where import NAMES
 from pyexim.base.errors import ConfigError, Place
 from pyexim.base.octets import SPACE
 from pyexim.base.record import dataclass
-from pyexim.base.taint import is_tainted
+from pyexim.base.taint import is_tainted, like
 from pyexim.config.configuration import Configuration
 from pyexim.expand.engine import is_literal
 
@@ -95,7 +95,7 @@ class AclSet:
 
     def find(self, text: str, where: str) -> CompiledAcl:
         """Return the ACL that an expanded text means, compiled for a place; AclError."""
-        text = text.strip(SPACE)
+        text = like(text.strip(SPACE), text)
         found = self._compiled.get((text, where))
         if found is not None:
             return found

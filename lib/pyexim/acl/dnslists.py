@@ -112,14 +112,14 @@ def _any_key(run: AclRun, wanted: Query, keys: tuple[str, ...], unknown: str) ->
     deferred = False
     for key in keys:
         prefix = reversed_address(key)
-        found = _ask(run, f"{prefix}.{wanted.domain}")
+        found = _ask(run, key, wanted.domain)
         if found.deferred:
             deferred = True
             continue
         if not found.addresses or not _matches(wanted, found.addresses):
             continue
         if wanted.text_domain != wanted.domain:
-            confirmed = _ask(run, f"{prefix}.{wanted.text_domain}")
+            confirmed = _ask(run, key, wanted.text_domain)
             if confirmed.deferred:
                 deferred = True
                 continue
@@ -137,16 +137,16 @@ def _any_key(run: AclRun, wanted: Query, keys: tuple[str, ...], unknown: str) ->
     return {EXCLUDE: FAIL, INCLUDE: OK, DEFERRING: DEFER}[unknown]
 
 
-def _ask(run: AclRun, name: str) -> Found:
-    """Return the addresses of a name that lie in 127/8."""
-    answer = _cached(run, name, "A")
+def _ask(run: AclRun, key: str, domain: str) -> Found:
+    """Return the addresses that a list has for a key and that lie in 127/8."""
+    answer = _cached(run, f"{reversed_address(key)}.{domain}", "A")
     found = Found(deferred=answer.deferred)
     for address in answer.records:
         if address.startswith("127."):
             found.addresses.append(address)
         else:
             run.scope.services.log.main(
-                f"DNS list lookup for {name} returned {address}; not in 127.0/8 and discarded")
+                f"DNS list lookup for {key} at {domain} returned {address}; not in 127.0/8 and discarded")
             found.ignored = True
     return found
 

@@ -22,7 +22,7 @@ from pyexim.base.octets import SPACE
 from pyexim.base.record import dataclass
 
 DATABASE: Final = "ratelimit"
-_NUMBER: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([KMG]?)\Z", re.ASCII)
+_NUMBER: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([KMGkmg]?)\Z", re.ASCII)
 _SCALE: Final = {"": 1.0, "K": 1024.0, "M": 1048576.0, "G": 1073741824.0}
 _RCPT: Final = frozenset({"rcpt", "predata", "mime", "data", "prdr"})
 _MAIL: Final = frozenset({"mail", "rcpt", "predata", "mime", "data", "prdr", "dkim", "not_smtp"})
@@ -57,13 +57,15 @@ def _number(text: str) -> float:
     match = _NUMBER.match(text)
     if match is None:
         raise _Wrong(f'"{text}" is not a positive number')
-    return float(match.group(1)) * _SCALE[match.group(2)]
+    return float(match.group(1)) * _SCALE[match.group(2).upper()]
 
 
 def parse_parameters(text: str) -> Parameters:
     """Read "limit / period / options / key"; _Wrong."""
     parts = [p.strip(SPACE) for p in text.replace("//", "\0").split("/")]
     parts = [p.replace("\0", "/") for p in parts]
+    if not parts[0]:
+        raise _Wrong("sender rate limit not set")
     limit = _number(parts[0])
     period_text = parts[1] if len(parts) > 1 and parts[1] else "NULL"
     period = parse_time(period_text)
@@ -71,11 +73,14 @@ def parse_parameters(text: str) -> Parameters:
         raise _Wrong(f'"{period_text}" is not a time value')
     out = Parameters(parts[0], limit, period_text, period)
     keys: list[str] = []
+    noupdate = False
     for part in parts[2:]:
-        if part in ("leaky", "strict", "readonly", "noupdate"):
+        if part in ("leaky", "strict", "readonly"):
             if out.mode:
                 raise _Wrong("conflicting update modes")
-            out.mode = "readonly" if part == "noupdate" else part
+            out.mode = part
+        elif part == "noupdate":  # (an older word for readonly, which Exim takes beside any other mode)
+            noupdate = True
         elif part in _UPDATES:
             if out.per:
                 raise _Wrong("conflicting per_* options")
@@ -89,6 +94,8 @@ def parse_parameters(text: str) -> Parameters:
             out.unique = part[7:]
         elif part:
             keys.append(part)
+    if noupdate:
+        out.mode = "readonly"
     out.key = "/".join(keys) or None
     return out
 
@@ -164,8 +171,7 @@ def _check(run: AclRun, p: Parameters) -> int:
             run.log_msg = "ratelimit database not available"
             return DEFER
         rate = _update(hints, key, p, run.scope.services.clock.time())
-        if p.mode != "readonly":
-            cache[key] = rate
+        cache[key] = rate
     variables["sender_rate"] = f"{rate:.1f}"
     return FAIL if rate < p.limit else OK
 

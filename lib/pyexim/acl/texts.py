@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from pyexim.expand.hosts import sender_fullhost
 from pyexim.expand.scope import Scope
 
 _CODE: Final = re.compile(r"([2-5]\d\d)(?:\s(\d\.\d{1,3}\.\d{1,3}))?\s", re.ASCII)
@@ -21,17 +22,7 @@ def host_and_ident(scope: Scope) -> str:
     if conn.sender_host_address is None:
         return f"U={conn.sender_ident} " if conn.sender_ident else ""
     log = scope.services.log
-    address = f"[{conn.sender_host_address}]"
-    if conn.sender_host_port and log.selected("incoming_port"):
-        address += f":{conn.sender_host_port}"
-    name, helo = conn.sender_host_name, conn.sender_helo_name
-    parts = "H="
-    if name:
-        parts += name + " "
-    if helo and helo != name and helo != f"[{conn.sender_host_address}]" and not (
-            conn.sender_helo_verified and name is not None and helo.lower() == name.lower()):
-        parts += f"({helo}) "
-    parts += address
+    parts = "H=" + sender_fullhost(conn, port=log.selected("incoming_port"))
     if conn.interface_address and log.selected("incoming_interface"):
         parts += f" I=[{conn.interface_address}]:{conn.interface_port}"
     if conn.sender_ident:

@@ -79,6 +79,11 @@ def _prepare(text: str) -> Step:
         problem = _option(option, row.options or _NONE, parsed, text)
         if problem is not None:
             return _wrong(problem)
+    if name != "header_sender" and "mailfrom" in parsed.callout_options:
+        return _wrong('"mailfrom" is allowed as a callout option only for verify=header_sender '
+                      f'(detected in ACL condition "{text}")')
+    if name != "recipient" and parsed.callout_options.keys() & {"use_sender", "use_postmaster"}:
+        return _wrong("use_sender or use_postmaster cannot be used for a sender verify callout")
     return _bind(row, like(strip(value), text) if equals else "", parsed)
 
 
@@ -166,8 +171,8 @@ def _sender(run: AclRun, value: str, options: VerifyOptions) -> int:
     if result.status == api.DEFER and options.defer_ok:
         return OK
     known = controls.sender_failure
-    if not options.no_details and (known is None or known.verified is not result):
-        controls.sender_failure = SenderFailure(address, result)
+    if known is None or known.verified is not result:
+        controls.sender_failure = SenderFailure(address, result, told=options.no_details)
     if result.status == api.DEFER:
         if result.callout:
             run.user_msg = result.user_text
@@ -214,9 +219,8 @@ def _header_syntax(run: AclRun, value: str, options: VerifyOptions) -> int:
 
 
 def _header_problem(run: AclRun, problem: str) -> int:
-    from pyexim.verify.headers import wrap
     details = run.scope.config.main.smtp_return_error_details
-    return run.failed(wrap(f"Rejected after DATA: {problem}") if details else "", problem)
+    return run.failed(f"Rejected after DATA: {problem}" if details else "", problem)
 
 
 def _header_names_ascii(run: AclRun, value: str, options: VerifyOptions) -> int:
@@ -261,8 +265,8 @@ def _reverse_host_lookup(run: AclRun, value: str, options: VerifyOptions) -> int
     if status == api.OK or (status == api.DEFER and options.defer_ok):
         return OK
     if status == api.DEFER:
-        return run.deferred(f"host lookup deferred for reverse lookup check{reason}")
-    return run.failed("", f"host lookup failed for reverse lookup check{reason}")
+        return run.deferred("host lookup deferred for reverse lookup check")
+    return run.failed("", f"host lookup failed{reason}")
 
 
 def _certificate(run: AclRun, value: str, options: VerifyOptions) -> int:
@@ -278,7 +282,8 @@ def _csa(run: AclRun, value: str, options: VerifyOptions) -> int:
     run.scope.vars["csa_status"] = status
     if status != "fail":
         return OK
-    return run.failed("", f"client SMTP authorization {reason}")
+    text = f"client SMTP authorization {reason}"
+    return run.failed(text, text)
 
 
 def _arc(run: AclRun, value: str, options: VerifyOptions) -> int:

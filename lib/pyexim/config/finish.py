@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import grp
 import os
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
 from pyexim import EXIM_VERSION
 from pyexim.base.errors import ConfigError, ExpansionError, Place
 from pyexim.config.configuration import Configuration
+from pyexim.config.pace import parse_pace
 from pyexim.config.table import REGEX_FAULT, resolve
 from pyexim.config.values import split_items
 from pyexim.log import selectors
@@ -24,9 +24,6 @@ _FACILITIES: Final = frozenset({
     "auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "syslog", "user", "uucp",
     "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"})
 _MAX_HOST_NUMBER: Final = 16
-_ratelimit: Final = re.compile(r"\s*\d+\s*,\s*\d+(?:\.\d+)?[smhdw]\s*,\s*\d+(?:\.\d+)?\s*,\s*"
-                               r"\d+(?:\.\d+)?[smhdw]\s*", re.ASCII).fullmatch
-"""smtp_ratelimit_mail and _rcpt: messages without delay, delay, factor, longest delay."""
 _DEBIAN_USER: Final = "Debian-exim"
 
 
@@ -179,7 +176,7 @@ def _contradictions(config: Configuration) -> list[tuple[str, str]]:
             out.append((fault, option))
     for option in ("smtp_ratelimit_mail", "smtp_ratelimit_rcpt"):
         text = getattr(main, option)
-        if text is not None and _ratelimit(text) is None:
+        if text is not None and parse_pace(text) is None:
             out.append((f"malformed ratelimit data: {text}", option))
     if main.tls_dh_max_bits < 1024:
         out.append(("tls_dh_max_bits is too small, must be at least 1024 for interop", "tls_dh_max_bits"))

@@ -403,8 +403,7 @@ class MainOptions:
     pipelining_connect_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
         doc="Clients that may send before the banner.")
     prdr_enable: bool = option(BOOL, False,
-        doc="Offer PRDR.",
-        no_effect="the extension is not there yet")
+        doc="Offer PRDR.")
     preserve_message_logs: bool = option(BOOL, False,
         doc="Keep message logs after the message is gone.")
     primary_hostname: str | None = option(STRING, None,
@@ -532,14 +531,11 @@ class MainOptions:
     smtp_max_unknown_commands: int = option(INT, 3,
         doc="Most unknown commands of a session.")
     smtp_ratelimit_hosts: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients that are slowed down by the next two.",
-        no_effect="the condition ratelimit of ACLs does this")
+        doc="Clients that are slowed down by the next two.")
     smtp_ratelimit_mail: str | None = option(STRING, None,
-        doc="How MAIL commands are slowed down.",
-        no_effect="the condition ratelimit of ACLs does this")
+        doc="How MAIL commands are slowed down.")
     smtp_ratelimit_rcpt: str | None = option(STRING, None,
-        doc="How RCPT commands are slowed down.",
-        no_effect="the condition ratelimit of ACLs does this")
+        doc="How RCPT commands are slowed down.")
     smtp_receive_timeout: int | str = option(TIME, 300, expanded=True,
         doc="How long a client may stay silent.")
     smtp_reserve_hosts: str | None = option(HOST_LIST, None, expanded=True,
@@ -547,8 +543,7 @@ class MainOptions:
     smtp_return_error_details: bool = option(BOOL, False,
         doc="Tell SMTP clients the details of a refusal.")
     smtputf8_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
-        doc="Clients that are offered SMTPUTF8.",
-        no_effect="the extension is not there yet")
+        doc="Clients that are offered SMTPUTF8.")
     spamd_address: str | None = option(STRING, "127.0.0.1 783",
         doc="Where SpamAssassin or rspamd listens.",
         no_effect="content scanning is not there yet")

@@ -78,6 +78,9 @@ def _refuse_unreserved(settings: Settings, counts: Counts, peer: str, few_left: 
         return Refuse(f"421 {settings.hostname}: Too many concurrent SMTP connections; please try again later",
                       f"temporarily refused connection from {peer}: not in reserve list: "
                       f"connected={counts.total} max={settings.accept_max} reserve={settings.reserve}")
+    if not settings.has_reserve_hosts:
+        return Refuse("421 Too much load; please try again later.",
+                      f"Connection from {peer} refused: load average = {load() / 1000:.2f}")
     return Refuse(f"421 {settings.hostname}: Too much load; please try again later",
                   f"temporarily refused connection from {peer}: not in reserve list and "
                   f"load average = {load() / 1000:.2f}")

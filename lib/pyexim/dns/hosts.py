@@ -135,7 +135,7 @@ def _hosts_file(path: str) -> list[tuple[str, list[str]]]:
 def look_up_name(conn: Connection, scope: Scope) -> None:
     """Find the names of the connected host and keep those that lead back to its address.
 
-    Sets sender_host_name, sender_host_aliases and sender_host_dnssec; or host_lookup_failed, with
+    Sets sender_host_name, sender_host_aliases and sender_host_dnssec; or host_lookup_failed, or
     host_lookup_deferred where it may succeed later; failures are logged under host_lookup_failed.
     """
     address = conn.sender_host_address
@@ -143,7 +143,7 @@ def look_up_name(conn: Connection, scope: Scope) -> None:
         return
     names, deferred, secure = _names_of(untaint(address), scope)
     if deferred:
-        conn.host_lookup_failed = conn.host_lookup_deferred = True
+        conn.host_lookup_deferred = True
         return
     if not names:
         conn.host_lookup_failed = True
@@ -152,23 +152,20 @@ def look_up_name(conn: Connection, scope: Scope) -> None:
         return
     good: list[str] = []
     for name in names:
-        found = addresses_of(name, scope)
+        found = addresses_by_dns(name, scope)  # the DNS alone, as in Exim: /etc/hosts proves nothing to others
         if found.deferred and not good:
             conn.host_lookup_deferred = True
         if address in found.addresses:
             good.append(name)
-        elif found.addresses:
-            conn.host_lookup_message = f"{address} does not match any IP address for {name}"
         elif not found.deferred:
             conn.host_lookup_message = f"{address} does not match any IP address for {name}"
-            _log(conn, scope, f"no IP address found for host {name} (during SMTP connection from [{address}])")
     if good:
         conn.sender_host_name, conn.sender_host_aliases = good[0], good[1:]
         conn.sender_host_dnssec = secure
         conn.host_lookup_deferred = False
         conn.host_lookup_message = ""
         return
-    conn.host_lookup_failed = True
+    conn.host_lookup_failed = not conn.host_lookup_deferred
 
 
 def _log(conn: Connection, scope: Scope, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The calling host in words: $sender_fullhost and $sender_rcvhost.
+"""The calling host in words: $sender_fullhost and $sender_rcvhost, which log lines and Received: lines show too.
 
 Spec: chapter "String expansions", section 9.  A plain name is a verified one; in parentheses stands what
 the client said with HELO or EHLO, unless that is the verified name or the address in brackets.
@@ -10,16 +10,8 @@ from pyexim.base.octets import lower
 from pyexim.model.connection import Connection
 
 
-def _helo_to_show(conn: Connection) -> str:
-    helo = conn.sender_helo_name or ""
-    if not helo:
-        return ""
-    address = conn.sender_host_address or ""
-    if helo[0] == "[" and lower(helo) in (f"[{lower(address)}]", f"[ipv6:{lower(address)}]"):
-        return ""
-    if conn.sender_host_name and lower(helo) == lower(conn.sender_host_name):
-        return ""
-    return helo
+def _name_to_show(conn: Connection) -> str | None:
+    return None if conn.host_name_untold else conn.sender_host_name
 
 
 def sender_fullhost(conn: Connection, *, port: bool = False) -> str:
@@ -27,34 +19,34 @@ def sender_fullhost(conn: Connection, *, port: bool = False) -> str:
     address = conn.sender_host_address
     if not address:
         return ""
-    end = f"[{address}]"
+    end = bare = f"[{address}]"
     if port and conn.sender_host_port:
         end += f":{conn.sender_host_port}"
-    helo = _helo_to_show(conn)
-    words = [conn.sender_host_name or "", f"({helo})" if helo else "", end]
-    return " ".join(w for w in words if w)
+    name, helo = _name_to_show(conn), conn.sender_helo_name
+    if name is None:
+        return f"({helo}) {end}" if helo else end
+    if helo and lower(helo) not in (bare, f"[ipv6:{lower(address)}]", lower(name)):
+        return f"{name} ({helo}) {end}"
+    return f"{name} {end}"
 
 
 def sender_rcvhost(conn: Connection, *, port: bool = False) -> str:
-    """Return the calling host as the Received: header names it."""
-    address = conn.sender_host_address
-    if not address:
+    """Return the calling host as the Received: header names it; "" for a local submission."""
+    if not conn.sender_host_address:
         return ""
-    helo = _helo_to_show(conn)
-    ident = conn.sender_ident or ""
-    with_port = f"[{address}]" + (f":{conn.sender_host_port}" if port and conn.sender_host_port else "")
-    if conn.sender_host_name:
-        items = [with_port]
-        head = conn.sender_host_name
-    else:
-        items = [f"port={conn.sender_host_port}"] if port and conn.sender_host_port else []
-        head = f"[{address}]"
-    if helo:
-        items.append(f"helo={helo}")
+    address = bare = f"[{conn.sender_host_address}]"
+    helo, ident, name = conn.sender_helo_name, conn.sender_ident, _name_to_show(conn)
+    inner = []
+    if port and conn.sender_host_port:
+        if name is None:
+            inner.append(f"port={conn.sender_host_port}")
+        else:
+            address += f":{conn.sender_host_port}"
+    if helo and lower(helo) not in (bare, f"[ipv6:{bare[1:]}") and (name is None or lower(helo) != lower(name)):
+        inner.append(f"helo={helo}")
     if ident:
-        items.append(f"ident={ident}")
-    if not items:
-        return head
-    if len(items) == 3:
-        return f"{head} ({' '.join(items[:2])}\n\t{items[2]})"
-    return f"{head} ({' '.join(items)})"
+        inner.append(f"ident={ident}")
+    if name is None:
+        return f"{address} ({' '.join(inner)})" if inner else address
+    # With all three the line would be too long.
+    return f"{name}{chr(10) + chr(9) if len(inner) == 2 else ' '}({' '.join([address, *inner])})"

@@ -62,6 +62,13 @@ def from_message(field: str, unset: str = "") -> Getter:
     return get
 
 
+def message_flag(field: str) -> Getter:
+    def get(scope: Scope) -> str:
+        return "yes" if scope.message is not None and getattr(scope.message, field) else "no"
+
+    return get
+
+
 def from_address(field: str, unset: str = "") -> Getter:
     def get(scope: Scope) -> str:
         address = scope.address
@@ -231,6 +238,7 @@ def sender_host_name(scope: Scope) -> str:
         return "" if conn is None else conn.sender_host_name or ""
     if conn.sender_host_name is None and not conn.host_lookup_failed and not scope.is_delivery:
         table.service("host_name")(conn, scope)
+        conn.host_name_untold = False
     return conn.sender_host_name or ""
 
 

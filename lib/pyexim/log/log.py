@@ -159,7 +159,7 @@ class Log:
                duplicate: bool = False, raw: bool = False) -> None:
         line = self.line(text, message_id, raw)
         if self.to_stderr:
-            if not duplicate:
+            if not duplicate and not (self.debug is not None and self.debug.chosen):  # (which has shown it)
                 self._stderr(f"LOG: {message_id + ' ' if message_id else ''}{text}\n")
             return
         if self.settings.use_file:

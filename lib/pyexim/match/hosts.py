@@ -205,8 +205,7 @@ def names_of(subject: HostSubject, scope: Scope) -> list[str] | Match:
         look_up_name(conn, scope)
     if conn.sender_host_name is not None:
         return [conn.sender_host_name, *conn.sender_host_aliases]
-    if conn.host_lookup_deferred:
-        return deferral(f"host name lookup deferred for {subject.address}")
+    # A lookup that may succeed later counts as one that has failed here, as in Exim.
     return Match(False, error=f"failed to find host name for {subject.address}", unknown=True)
 
 

@@ -37,6 +37,8 @@ class Connection:
     sender_host_port: int = 0
     sender_host_name: str | None = None
     """Verified name, set by a reverse lookup; None when none was done or it failed."""
+    host_name_untold: bool = False
+    """The name was found while the HELO name was verified: log lines do not show it yet (as in Exim)."""
     sender_host_aliases: list[str] = field(default_factory=list)
     host_lookup_failed: bool = False
     host_lookup_deferred: bool = False

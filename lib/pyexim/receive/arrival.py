@@ -40,6 +40,8 @@ def line(incoming: Incoming) -> str:
             text += f":{conn.authenticated_id}"
             if selected("smtp_mailauth") and message.authenticated_sender:
                 text += f":{message.authenticated_sender}"
+    if incoming.replies:
+        text += " PRDR"
     if incoming.chunked:
         text += " K"
     text += f" S={message.message_size}"

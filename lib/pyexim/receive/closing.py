@@ -32,13 +32,13 @@ def too_many(session: Session, event: TooMany) -> None:
     if event.kind == "syntax or protocol errors":
         text = ("dropped: too many syntax or protocol errors (last command was "
                 f'"{shown(event.line)}",{_history(session)})')
-        session.notquit_reason = "synprot-error"
+        session.quit_seen = True  # no ACL for the end of such a session, as in Exim
     elif event.kind == "unrecognized commands":
         text = f'dropped: too many unrecognized commands (last was "{shown(event.line)}")'
-        session.notquit_reason = "bad-commands"
+        run_notquit(session, "bad-commands")
     else:
         text = f'dropped: too many nonmail commands (last was "{shown(event.line)}")'
-        session.notquit_reason = "bad-commands"
+        run_notquit(session, "bad-commands")
     session.log.reject(f"SMTP call from {who} {text}")
     session.exit_code = 0 if event.kind == "unrecognized commands" else 1
     session.incomplete("error")
@@ -70,12 +70,14 @@ def lost(session: Session, phase: str) -> None:
         session.core.send_raw(b"421 Lost incoming connection\r\n")
     elif session.core.state in ("sender", "ready"):
         session.incomplete("connection lost")
+        run_notquit(session, "connection-lost")
         if log.wants("lost_incoming_connection"):
             what = "EOF" if session.local else "disconnection"
             log.main(f"unexpected {what} while reading SMTP command from "
                      f"{host_and_ident(conn, log, use_h=False)}{_since(session)}", selector="lost_incoming_connection")
         session.core.send_raw(f"421 {session.active_hostname} lost input connection\r\n".encode("latin-1"))
     else:
+        run_notquit(session, "connection-lost")
         if session.logged_connection:
             log.main(f"{connection_info(conn, log, inetd=session.inetd)} lost{_since(session)}",
                      selector="smtp_connection")
@@ -109,14 +111,23 @@ def timed_out(session: Session) -> None:
     session.drop_incoming()
 
 
-def end(session: Session) -> None:
-    """Run the ACL for sessions that do not end with QUIT, log what is to be logged of the end."""
-    main, log, conn = session.main, session.log, session.conn
+def run_notquit(session: Session, reason: str) -> None:
+    """Run the ACL for sessions that do not end with QUIT, once."""
     session.drop_incoming()
-    if not session.quit_seen and main.acl_smtp_notquit is not None:
-        conn.smtp_notquit_reason = session.notquit_reason or "local-error"
-        acl.run_acl("notquit", main.acl_smtp_notquit, session.scope)
-    if session.mails == 0 and log.wants("smtp_no_mail"):
+    source = session.main.acl_smtp_notquit
+    if source is None or session.quit_seen:
+        return
+    session.quit_seen = True
+    session.conn.smtp_notquit_reason = reason
+    acl.run_acl("notquit", source, session.scope)
+
+
+def end(session: Session) -> None:
+    """Log what is to be logged of the end of a session, after the ACL for those that do not end with QUIT."""
+    log, conn = session.log, session.conn
+    run_notquit(session, session.notquit_reason or "local-error")
+    session.drop_incoming()
+    if session.mails == 0 and log.selected("smtp_no_mail"):
         history = _history(session).replace("  C=", " C=")
         text = f"no MAIL in SMTP connection from {host_and_ident(conn, log, use_h=False)}{_since(session)}{history}"
         log.main(text, selector="smtp_no_mail")

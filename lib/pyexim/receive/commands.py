@@ -42,6 +42,7 @@ def hello(session: Session, command: Command) -> None:
         if main.helo_lookup_domains and match_domain(lower(name), main.helo_lookup_domains, session.scope,
                                                      name="helo_lookup_domains"):
             session.look_up_host()
+        conn.host_name_untold = False
         if not helo.verified(session, command.verb):
             session.core.reply(550, f"{command.verb} argument does not match calling host")
             session.log.reject(f'rejected "{command.verb} {name}" from {session.who_untagged()}')
@@ -109,6 +110,14 @@ def _offers(session: Session) -> list[str]:
     conn.chunking_offered = core.chunking
     if core.chunking:
         out.append("CHUNKING")
+    if main.prdr_enable:
+        session.offered_prdr = True
+        out.append("PRDR")
+    session.show_lists("smtputf8_advertise_hosts")
+    session.offered_smtputf8 = main.accept_8bitmime and session.matches(
+        main.smtputf8_advertise_hosts, "smtputf8_advertise_hosts")
+    if session.offered_smtputf8:
+        out.append("SMTPUTF8")
     out.append("HELP")
     return out
 

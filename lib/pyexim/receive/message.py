@@ -21,6 +21,7 @@ from pyexim.base.record import dataclass, field
 from pyexim.expand.scope import LogSink, Scope
 from pyexim.mailfmt import dates
 from pyexim.model.message import Header, Message
+from pyexim.model.reply import Reply
 from pyexim.receive import arrival, collect, fixups
 from pyexim.receive.api import ReceiveRun
 from pyexim.receive.collect import FROM_LINE, Collector
@@ -47,6 +48,10 @@ class Outcome:
     problem: str = ""
     detail: str = ""
     drop: bool = False
+    details: str | None = None
+    """What is said before the text about a sender that could not be verified."""
+    before: list[Reply] = field(default_factory=list)
+    """Replies that come first: those for single recipients, with PRDR."""
 
 
 @dataclass(slots=True)
@@ -78,10 +83,12 @@ class Incoming:
         "message",
         "origin",
         "pipelining",
+        "replies",
         "run",
         "scope",
         "size_limit",
         "smtp",
+        "some_refused",
         "started",
     )
 
@@ -107,6 +114,9 @@ class Incoming:
         """Why the spool did not take the body."""
         self.pipelining: str | None = None
         """What follows "L" in the log line; None where pipelining was not offered."""
+        self.replies: list[Reply] = []
+        """With PRDR: what is answered for single recipients."""
+        self.some_refused = False
         self.collector: Collector
 
     # -- taking it in
@@ -175,11 +185,14 @@ class Incoming:
             self.log_panic(e.text)
             refusal = Outcome(451, TEMPORARY, problem="spool", detail=e.text)
         if refusal is not None and not refusal.accepted:
+            refusal.before = self.replies
             if not self.smtp:
                 self._kept = self.body_for_report(self.scope.config.main.bounce_return_size_limit)
             self.abort()
             return refusal
-        return self.store(refusal)
+        outcome = self.store(refusal)
+        outcome.before = self.replies
+        return outcome
 
     def complete_header(self) -> None:
         """Take the counts of the collector over into the message (before anything looks at them)."""
@@ -218,7 +231,8 @@ class Incoming:
             return Outcome(552, "A message header line is too long", problem="header_line",
                            detail=f"{main.header_line_maxsize}")
         self.read_header()
-        log.reject(f"rejected from <{sender}> {host_and_ident(self.message.conn, log)}: Non-CRLF-terminated header, "
+        who = host_and_ident(self.message.conn, log, interface=False)
+        log.reject(f"rejected from <{sender}> {who}: Non-CRLF-terminated header, "
                    "under CHUNKING: message abandoned", headers=self.reject_headers())
         return Outcome(552, "Message header not CRLF terminated", problem="spool")
 
@@ -229,8 +243,12 @@ class Incoming:
         message = self.message
         if log.selected("size_reject"):
             # A session is read to its end, other input only until it is too much.
-            read = self.collector.size + (1 if self.collector.header_size else 0) if self.smtp else self.size_limit + 1
-            text = (f"rejected from <{message.sender_address}> {host_and_ident(message.conn, log)}: message too big: "
+            c = self.collector
+            read = c.size + (1 if c.header_size else 0) if self.smtp else self.size_limit + 1
+            if self.chunked:
+                read += c.body_lines
+            who = host_and_ident(message.conn, log, interface=False)
+            text = (f"rejected from <{message.sender_address}> {who}: message too big: "
                     f"read={read} max={self.size_limit}")
             log.reject(text, message_id=message.message_id, headers=self.reject_headers())
         return Outcome(552, "Message size exceeds maximum permitted", problem="size", detail=f"{self.size_limit}")
@@ -281,7 +299,14 @@ class Incoming:
             fields.headers.insert(0, Header(f"{received};\n\t{dates.rfc5322(self.started)}\n", "P"))
         else:
             fields.headers.insert(0, Header(f"Received: ; {dates.rfc5322(self.started)}\n", "*"))
-        refusal = self._run_acl()
+        if len(message.recipients) > 1 and "prdr_requested" in scope.vars:
+            from pyexim.receive import prdr  # rarely agreed on
+
+            self._show_body()
+            asked = len(message.recipients)
+            self.replies = prdr.ask(scope, message)
+            self.some_refused = len(message.recipients) < asked
+        refusal = self._run_acl() if message.recipients or not self.replies else None
         if refusal is not None and not refusal.accepted:
             return refusal
         added, removed = take_headers(scope)
@@ -305,6 +330,13 @@ class Incoming:
                 size += length if length < 1000 else length + len(str(length)) - 3
         self.message.message_size = size + 1 + self.message.body_size
 
+    def _show_body(self) -> None:
+        """Let ACLs use $message_body: what has come is written to the data file."""
+        new = self._new
+        assert new is not None
+        new.flush()
+        self.message.data_path, self.message.data_start = new.data_path, new.data_start
+
     def _run_acl(self) -> Outcome | None:
         """Run the ACL for the whole message; a refusal, or None."""
         main = self.scope.config.main
@@ -314,10 +346,7 @@ class Incoming:
             source, where = main.acl_not_smtp, "not_smtp"
         if source is None:
             return None
-        new = self._new
-        assert new is not None
-        new.flush()  # any ACL may use $message_body
-        self.message.data_path, self.message.data_start = new.data_path, new.data_start
+        self._show_body()
         result = acl.run_acl(where, source, self.scope)
         if result.status == acl.OK:
             if result.user_text and self.smtp:
@@ -350,10 +379,15 @@ class Incoming:
             text += f": {result.log_text}"
         added, removed = take_headers(scope)
         fixups.apply_acl_changes(self.fields.headers, added, removed)
-        write_rejection(log, text, result, message.message_id, self.reject_headers())
+        headers = self.reject_headers()
+        if result.sender_verify_log and log.selected("sender_verify_fail"):
+            log.reject(f"{host_and_ident(message.conn, log)} {result.sender_verify_log}",
+                       message_id=message.message_id, headers=headers)
+        write_rejection(log, text, result, message.message_id, headers)
         user = result.user_text or default_text
         return Outcome(result.code or (451 if deferred else 550), user, result.extended, problem="acl",
-                       detail=result.user_text or detail, drop=result.status == acl.DROP)
+                       detail=result.user_text or detail, drop=result.status == acl.DROP,
+                       details=result.sender_verify_failed)
 
     def reject_headers(self) -> str:
         """Return the header lines as the reject log shows them."""
@@ -377,6 +411,9 @@ class Incoming:
         if controls.freeze:
             message.frozen_since = message.received_time_complete
         if not message.recipients:
+            if self.replies:
+                self.abort()  # every recipient was refused, and the client knows
+                return self._answer(said)
             return self._to_nowhere(said)
         message.data_path = None
         if message.conn.host_checking:
@@ -415,6 +452,9 @@ class Incoming:
 
     def _answer(self, said: Outcome | None) -> Outcome:
         controls = self.controls
+        if self.replies and said is None:
+            some = " for some recipients" if self.some_refused else ""
+            said = Outcome(250, f"id={self.message.message_id} message accepted{some}", accepted=True)
         if controls.fake_code is not None and self.smtp:
             return Outcome(controls.fake_code, controls.fake_text or FAKE_TEXT, accepted=True)
         if said is not None:
@@ -450,9 +490,11 @@ class Incoming:
 
 
 def write_rejection(log: LogSink, text: str, result: acl.AclResult, message_id: str | None = None,
-                    headers: str = "") -> None:
-    """Write a rejection to the logs that the ACL's log_reject_target names."""
+                    headers: str = "", selector: str = "") -> None:
+    """Write a rejection to the logs that the ACL's log_reject_target names; to the main log as a selector says."""
     targets = result.log_targets
+    if selector and not log.selected(selector):
+        targets -= {"main"}
     if "main" in targets or "reject" in targets:
         if "reject" in targets:
             log.reject(text, message_id=message_id, headers=headers, also_main="main" in targets)

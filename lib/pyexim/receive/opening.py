@@ -14,6 +14,7 @@ from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.expand.engine import expand, is_literal
 from pyexim.mailfmt import dates
 from pyexim.model.reply import Reply
+from pyexim.receive import closing
 from pyexim.receive.message import PROHIBITED, TEMPORARY, write_rejection
 from pyexim.receive.received import DEFAULT_BANNER
 from pyexim.receive.texts import connection_info, fold_reply, full_host, shown
@@ -108,10 +109,12 @@ def _connect_acl(session: Session) -> bool:
     text = f'{session.who()} {"temporarily " if deferred else ""}rejected connection in "connect" ACL'
     if result.log_text:
         text += f": {result.log_text}"
-    if session.log.selected("connection_reject"):
-        write_rejection(session.log, text, result)
+    write_rejection(session.log, text, result, selector="connection_reject")
     code = result.code or (451 if deferred else 550)
     session.core.send(Reply(code, fold_reply(result.user_text or (TEMPORARY if deferred else PROHIBITED)), True))
+    if result.status == acl.DROP:
+        session.flush()
+        closing.run_notquit(session, "acl-drop")
     return False
 
 

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from pyexim import child, settings
 from pyexim.acl import api as acl
-from pyexim.base.errors import ExpansionError
 from pyexim.base.octets import lower, to_bytes
 from pyexim.base.taint import taint
-from pyexim.expand.engine import expand
 from pyexim.mailfmt.address import parse_address
 from pyexim.model.address import Address
 from pyexim.routers.base import Deferred, Failed, Rerouted, RouteRun
 from pyexim.routers.runner import route_address
 from pyexim.smtp.server import Command
+from pyexim.transports.command import CommandError, make_arguments
 from pyexim.verify.api import VerifyOptions, verify_address
 
 if TYPE_CHECKING:
@@ -52,7 +51,8 @@ def vrfy(session: Session, command: Command) -> None:
         return
     shown = argument if argument.startswith("<") else f"<{argument}>"
     if found.status == "defer":
-        session.core.reply(451, f"Cannot resolve <{address}> at this time")
+        text = f"{shown} {found.user_text}" if found.user_text else f"Cannot resolve {shown} at this time"
+        session.core.reply(451, text)
         return
     session.core.reply(550, f"{shown} {found.user_text or found.log_text}")
     session.log.main(f"VRFY failed for {argument} {session.who()}")
@@ -138,9 +138,10 @@ def _command_arguments(session: Session, argument: str) -> list[str] | None:
     variables = session.scope.vars
     variables["domain"] = taint(argument)
     try:
-        return [expand(word, session.scope) for word in (session.main.smtp_etrn_command or "").split()]
-    except ExpansionError as e:
-        session.log.panic(f"ETRN: failed to set up command: {e.text}")
+        return make_arguments(session.main.smtp_etrn_command or "", session.scope, [], expanded=True,
+                              what="ETRN processing")
+    except CommandError as e:
+        session.log.panic(f"failed to set up ETRN command: {e.text}")
         return None
     finally:
         variables.pop("domain", None)

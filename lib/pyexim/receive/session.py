@@ -14,6 +14,7 @@ from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import is_digits
 from pyexim.base.taint import taint
 from pyexim.config.configuration import Configuration
+from pyexim.config.pace import parse_pace
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope, Services
 from pyexim.match.lists import Match, match_address, match_host
@@ -70,7 +71,7 @@ class Session:
         self.incoming: Incoming | None = None
         self.messages = 0
         self.mails = 0
-        """MAIL commands accepted for a message of their own."""
+        """MAIL commands, accepted or not."""
         self.commands_total = 0
         self.helo_required = True
         self.size_limit = 0
@@ -88,7 +89,7 @@ class Session:
         """With -d and -bh: the host lists that have been shown, and what they said."""
         self.load_latch = ""
         """Why an earlier message of the session was only queued; with queue_only_load_latch it stays so."""
-        self.offered_dsn = False
+        self.offered_dsn = self.offered_prdr = self.offered_smtputf8 = False
         self.banner: acl.AclResult | None = None
         """What the connect ACL said when it accepted."""
         self._fresh = False
@@ -163,12 +164,11 @@ class Session:
     def reply_acl(self, result: acl.AclResult, default_code: int, default_text: str, *, final: bool = False) -> None:
         """Answer the command at hand with what an ACL said."""
         code = result.code or default_code
-        text = result.user_text or default_text
-        if result.sender_verify_failed:
-            text = f"{result.sender_verify_failed}\n{text}"
-        text = fold_reply(text)
+        text = fold_reply(result.user_text or default_text)
         if result.extended:
             text = result.extended + " " + text.replace("\n", f"\n{result.extended} ")
+        if result.sender_verify_failed:
+            text = f"{result.sender_verify_failed}\n{text}"
         self.core.reply(code, text, final=final,
                         rejected_text=text if code >= 400 else None)
 
@@ -202,6 +202,7 @@ class Session:
             scope.message.acl_m.clear()
             return scope.message
         self._fresh = True
+        scope.vars.pop("prdr_requested", None)
         message = Message(conn=self.conn, deliver_firsttime=True)
         message.originator_login, message.originator_uid, message.originator_gid = self._originator
         if self.local:
@@ -265,6 +266,18 @@ class Session:
             self.rcpt_failed += 1
             self.scope.vars["rcpt_fail_count"] = str(self.rcpt_failed)
 
+    def slow_down(self, option: str, count: int) -> None:
+        """Delay a MAIL or RCPT command as smtp_ratelimit_mail or smtp_ratelimit_rcpt says."""
+        main = self.main
+        text = getattr(main, option)
+        if not text or not main.smtp_ratelimit_hosts or self.conn.host_checking:
+            return
+        pace = parse_pace(text)
+        seconds = pace.delay(count) if pace is not None else 0.0
+        if seconds > 0 and self.matches(main.smtp_ratelimit_hosts, "smtp_ratelimit_hosts"):
+            self.flush()
+            self.clock.sleep(seconds)
+
     def pipe_connect_over(self) -> None:
         """The first message is being sent: early pipelining is no longer an excuse."""
         if self.pipe_connect:
@@ -282,13 +295,18 @@ class Session:
             if self.log.wants("smtp_incomplete_transaction") and (self.envelope.raw_recipients):
                 names = " ".join(self.envelope.raw_recipients[:50])
                 self.log.main(f"{self.who()} incomplete transaction ({how}) from <{self.envelope.raw_sender}> "
-                              f"for {names}", selector="smtp_incomplete_transaction")
+                              f"for {names}", message_id=self.open_id(), selector="smtp_incomplete_transaction")
         self.drop_incoming()
+
+    def open_id(self) -> str | None:
+        """Return the id of the message that is coming in by BDAT, for the lines that are logged meanwhile."""
+        return self.incoming.message.message_id if self.incoming is not None else None
 
     def drop_incoming(self) -> None:
         """Forget a message that is not complete."""
         if self.incoming is not None:
             self.incoming.abort()
+            self.incoming.message.message_id = ""
             self.incoming = None
 
     def _nonmail_applies(self) -> bool:
@@ -334,6 +352,7 @@ class Session:
                 self.on_body_end(event)
             elif isinstance(event, Refused):
                 self.note(event.verb, event.line)
+                self.mails += event.verb == "MAIL"
                 self.on_refused(event)
             elif isinstance(event, EndOfInput):
                 closing.lost(self, event.phase)
@@ -382,10 +401,13 @@ class Session:
 
     def on_refused(self, event: Refused) -> None:
         """Log a command that was wrong."""
+        if event.verb == "DATA":
+            self.pipe_connect_over()
         selector = f"smtp_{event.kind}_error"
         if not event.counted or not self.log.wants(selector):
             return
-        self.log.main(f'SMTP {event.kind} error in "{shown(event.line)}" {self.who()} {event.text}', selector=selector)
+        self.log.main(f'SMTP {event.kind} error in "{shown(event.line)}" {self.who()} {event.text}',
+                      message_id=self.open_id(), selector=selector)
 
     def on_data(self, data: bytes) -> None:
         """Take octets of the message."""
@@ -402,17 +424,18 @@ class Session:
         """The message (or a chunk that is not its last) is complete."""
         incoming = self.incoming
         assert incoming is not None
-        if event.chunked and not event.last:
+        if event.chunked and not event.last and incoming.collector.problem is None:
             self.core.reply(250, f"{event.size} byte chunk received")
             return
         if incoming.failed is None:
             outcome = incoming.complete()
         else:
             outcome = incoming.spool_failed(incoming.failed)
-        if event.chunked and outcome.accepted and outcome.code == 250 and outcome.extended is None:
+        plain = outcome.accepted and outcome.code == 250 and outcome.extended is None and not outcome.before
+        if event.chunked and plain:
             collector = incoming.collector
             total = collector.size + collector.body_lines + collector.header_lines
-            if collector.header_ended:
+            if collector.header_ended or not total:
                 total += 2
             outcome.text = f" {event.size} byte chunk, total {total}\n{outcome.text}"
         self.answer(outcome)
@@ -427,9 +450,13 @@ class Session:
 
     def answer(self, outcome: Outcome) -> None:
         """Answer the end of a message."""
+        for reply in outcome.before:
+            self.core.send(reply)
         text = outcome.text if "chunk, total" in outcome.text[:60] else fold_reply(outcome.text)
         if outcome.extended:
             text = outcome.extended + " " + text.replace("\n", f"\n{outcome.extended} ")
+        if outcome.details:
+            text = f"{outcome.details}\n{text}"
         if outcome.drop:
             self.notquit_reason = "acl-drop"
             self.exit_code = 1

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from pyexim.base.octets import lower, printable
+from pyexim.base.octets import printable
+from pyexim.expand.hosts import sender_fullhost, sender_rcvhost
 from pyexim.expand.scope import LogSink
 from pyexim.model.connection import Connection
 
@@ -18,22 +19,13 @@ MAX_REPLY_LINE: Final = 75
 
 def full_host(conn: Connection, log: LogSink) -> str:
     """Return the client as $sender_fullhost shows it: name, HELO name in parentheses, address in brackets."""
-    address = f"[{conn.sender_host_address}]"
-    if conn.sender_host_port and log.selected("incoming_port"):
-        address += f":{conn.sender_host_port}"
-    name, helo = conn.sender_host_name, conn.sender_helo_name
-    show_helo = bool(helo) and helo != f"[{conn.sender_host_address}]"
-    if name is None:
-        return f"({helo}) {address}" if show_helo else address
-    if show_helo and helo is not None and lower(helo) != lower(name):
-        return f"{name} ({helo}) {address}"
-    return f"{name} {address}"
+    return sender_fullhost(conn, port=log.selected("incoming_port"))
 
 
-def host_and_ident(conn: Connection, log: LogSink, *, use_h: bool = True) -> str:
+def host_and_ident(conn: Connection, log: LogSink, *, use_h: bool = True, interface: bool = True) -> str:
     """Return what log lines say of the client: "H=(helo) [address] U=ident", or "U=login" for a local one.
 
-    With ``use_h`` False only the host or the login, without tags.
+    With ``use_h`` False only the host or the login, without tags; with ``interface`` False not our own address.
     """
     if conn.sender_host_address is None:
         ident = conn.sender_ident or ""
@@ -41,7 +33,7 @@ def host_and_ident(conn: Connection, log: LogSink, *, use_h: bool = True) -> str
     text = full_host(conn, log)
     if use_h:
         text = "H=" + text
-    if conn.interface_address is not None and log.selected("incoming_interface"):
+    if interface and conn.interface_address is not None and log.selected("incoming_interface"):
         text += f" I=[{conn.interface_address}]:{conn.interface_port}"
     if conn.sender_ident is not None:
         text += f" U={conn.sender_ident}"
@@ -52,22 +44,7 @@ def received_host(conn: Connection, log: LogSink) -> str | None:
     """Return the client as $sender_rcvhost shows it in Received: lines; None without one."""
     if conn.sender_host_address is None:
         return None
-    address = bare = f"[{conn.sender_host_address}]"
-    helo, ident, name = conn.sender_helo_name, conn.sender_ident, conn.sender_host_name
-    inner = []
-    if conn.sender_host_port and log.selected("incoming_port"):
-        if name is None:
-            inner.append(f"port={conn.sender_host_port}")
-        else:
-            address += f":{conn.sender_host_port}"
-    if helo and helo != bare and (name is None or lower(helo) != lower(name)):
-        inner.append(f"helo={helo}")
-    if ident:
-        inner.append(f"ident={ident}")
-    if name is None:
-        return f"{address} ({' '.join(inner)})" if inner else address
-    # With all three the line would be too long.
-    return f"{name}{chr(10) + chr(9) if len(inner) == 2 else ' '}({' '.join([address, *inner])})"
+    return sender_rcvhost(conn, port=log.selected("incoming_port"))
 
 
 def connection_info(conn: Connection, log: LogSink, *, inetd: bool = False) -> str:
@@ -107,14 +84,20 @@ def shown(text: str) -> str:
 
 
 def fold_reply(text: str) -> str:
-    """Divide the lines of a reply that are too long, at the last space before the limit (or after it)."""
+    """Divide the lines of a reply that are too long.
+
+    A line is divided after a colon that stands in the second half of what it may hold, or at the last space there;
+    without either, at the first space that follows.
+    """
     if len(text) <= MAX_REPLY_LINE and "\n" not in text:
         return text
     out: list[str] = []
+    half = MAX_REPLY_LINE // 2
     for line in text.split("\n"):
         rest = line.lstrip(" \t") if out else line
         while len(rest) > MAX_REPLY_LINE:
-            at = rest.rfind(" ", 0, MAX_REPLY_LINE + 1)
+            colon = rest.rfind(": ", half, MAX_REPLY_LINE + 1)
+            at = colon + 1 if colon >= 0 else rest.rfind(" ", half, MAX_REPLY_LINE + 1)
             if at <= 0:
                 at = rest.find(" ", MAX_REPLY_LINE)
                 if at < 0:

@@ -19,7 +19,7 @@ from pyexim.expand.scope import Scope
 from pyexim.mailfmt.address import ParsedAddress, parse_address
 from pyexim.model.message import Recipient
 from pyexim.receive.collect import FROM_LINE
-from pyexim.receive.message import PROHIBITED, TEMPORARY, Incoming, write_rejection
+from pyexim.receive.message import Incoming, write_rejection
 from pyexim.receive.texts import fold_reply
 from pyexim.rewrite import api as rewrite
 from pyexim.routers.percent import percent_hack
@@ -78,6 +78,7 @@ def _size(text: str) -> int | None:
 def mail(session: Session, command: Command) -> None:
     """MAIL FROM: parameters, address, limits, ACL."""
     core, main, conn = session.core, session.main, session.conn
+    session.mails += 1
     if session.helo_required and (not conn.sender_helo_name or core.state == "start"):
         core.reply(503, "HELO or EHLO required")
         session.log.reject(f"rejected MAIL from {session.who_untagged()}: no HELO/EHLO given")
@@ -89,17 +90,21 @@ def mail(session: Session, command: Command) -> None:
         session.syntax_error("protocol", 501, "MAIL must have an address operand")
         return
     limit = session.value_of(main.smtp_accept_max_per_connection, "smtp_accept_max_per_connection", 1000)
-    if limit > 0 and session.mails >= limit:
+    if 0 < limit < session.mails:
         core.reply(421, "too many messages in this connection")
         session.log.reject(f"rejected MAIL command {session.who()}: too many messages in one connection")
         return
     message = session.begin_message()
     conn.authenticated_sender = None
     path, parameters = split_parameters(argument, MAIL_PARAMETERS if conn.esmtp else frozenset())
+    if not parameters:
+        argument = path
     wrong = _mail_parameters(session, parameters)
     if wrong is not None:
         session.syntax_error("syntax", 501, wrong)
         return
+    protocol = (conn.received_protocol or "").removeprefix("utf8")
+    conn.received_protocol = f"utf8{protocol}" if message.smtputf8 else protocol
     parsed, address = _address(session, path, "MAIL")
     if parsed.error is not None:
         session.syntax_error("syntax", 501, f"{argument}: {parsed.error}", parsed.error)
@@ -121,21 +126,24 @@ def mail(session: Session, command: Command) -> None:
             message.unrewritten_sender = unrewritten
     message.sender_address = taint(address)
     session.envelope.raw_sender = given if parsed.domain_at or not given else address
-    if main.acl_smtp_mail is not None and not _mail_acl(session, address):
+    if main.smtp_ratelimit_mail:
+        session.slow_down("smtp_ratelimit_mail", session.mails)
+    prdr = session.scope.vars.get("prdr_requested") is not None
+    accepted = "OK, PRDR Requested" if prdr else "OK"
+    if main.acl_smtp_mail is not None and not _mail_acl(session, address, accepted):
         return
-    session.mails += 1
     if main.acl_smtp_mail is None:
-        core.reply(250, "OK")
+        core.reply(250, accepted)
 
 
-def _mail_acl(session: Session, address: str) -> bool:
+def _mail_acl(session: Session, address: str, accepted: str) -> bool:
     """Run the MAIL ACL; answers."""
     result = acl.run_acl("mail", session.main.acl_smtp_mail, session.scope)
     message = session.scope.message
     assert message is not None
     if result.status in (acl.OK, acl.DISCARD):
         session.mail_discarded = result.status == acl.DISCARD
-        session.reply_acl(result, 250, "OK")
+        session.reply_acl(result, 250, accepted)
         return True
     session.refuse(result, f"MAIL <{address}>")
     message.sender_address = ""
@@ -150,15 +158,26 @@ def _mail_parameters(session: Session, parameters: list[tuple[str, str]]) -> str
         if name == "SIZE":
             message.message_size = parse_size(value) or 0  # a number that is none is ignored, as in Exim
         elif name == "BODY":
+            if not value:
+                continue
             body = value.upper()
             if body not in ("7BIT", "8BITMIME") or not session.main.accept_8bitmime:
                 return "invalid data for BODY"
             message.body_8bit = 8 if body == "8BITMIME" else 7
         elif name == "AUTH":
-            if value != "<>":
+            if value and value != "<>":
                 session.log.main(f"ignoring AUTH={value} from {session.who()} (client not authenticated)")
+        elif name == "SMTPUTF8":
+            if not session.offered_smtputf8:
+                return "SMTPUTF8 used when not advertised"
+            message.smtputf8 = True
+        elif name == "PRDR":
+            if session.offered_prdr and session.main.acl_smtp_data_prdr is not None:
+                session.scope.vars["prdr_requested"] = "yes"
         elif name == "RET":
             if not session.offered_dsn:
+                continue
+            if not value:
                 continue
             ret = {"FULL": RET_FULL, "HDRS": RET_HDRS}.get(value.upper())
             if ret is None:
@@ -171,7 +190,7 @@ def _mail_parameters(session: Session, parameters: list[tuple[str, str]]) -> str
                 continue
             if message.dsn_envid is not None:
                 return "ENVID can be specified once only"
-            message.dsn_envid = taint(value)
+            message.dsn_envid = taint(value) if value else None
     return None
 
 
@@ -183,7 +202,8 @@ def _address(session: Session, path: str, verb: str) -> tuple[ParsedAddress, str
     parsed = parse_address(
         path, allow_empty=verb == "MAIL", allow_domain_literals=main.allow_domain_literals,
         strip_trailing_dot=main.strip_trailing_dot, strip_excess_angle_brackets=main.strip_excess_angle_brackets,
-        allow_utf8_domains=main.allow_utf8_domains)
+        allow_utf8_domains=main.allow_utf8_domains or (
+            session.scope.message is not None and session.scope.message.smtputf8))
     address = parsed.address
     if parsed.domain_at:
         domain = address[parsed.domain_at:]
@@ -252,15 +272,21 @@ def rcpt(session: Session, command: Command) -> None:
         session.count_rcpt("fail")
         return
     flags, orcpt, path = 0, None, argument
-    if session.offered_dsn and "=" in argument:
+    if session.offered_dsn and argument[-1] != ">":
         path, parameters = split_parameters(argument, RCPT_PARAMETERS)
         for name, value in parameters:
             if name == "NOTIFY":
+                if flags:
+                    session.syntax_error("syntax", 501, "NOTIFY can be specified once only")
+                    return
                 flags = notify_flags(value)
                 if flags < 0:
                     session.syntax_error("syntax", 501, "Invalid value for NOTIFY parameter")
                     return
             else:
+                if orcpt is not None:
+                    session.syntax_error("syntax", 501, "ORCPT can be specified once only")
+                    return
                 orcpt = taint(value)
     parsed, address = _address(session, path, "RCPT")
     if parsed.error is not None:
@@ -275,6 +301,8 @@ def rcpt(session: Session, command: Command) -> None:
     if 0 < limit < session.rcpt_count:
         _too_many_recipients(session)
         return
+    if main.smtp_ratelimit_rcpt:
+        session.slow_down("smtp_ratelimit_rcpt", session.rcpt_count)
     discard = session.mail_discarded
     if not discard:
         tested = percent_hack(address, session.scope) if main.percent_hack_domains else address
@@ -293,7 +321,8 @@ def rcpt(session: Session, command: Command) -> None:
         session.envelope.discarded_by = "MAIL"
         _log_discarded(session, path, "MAIL", None)
         return
-    message.recipients.append(Recipient(taint(address), dsn_orcpt=orcpt, dsn_flags=flags))
+    # Without NOTIFY there is nothing to be told about, and ORCPT goes, as in Exim.
+    message.recipients.append(Recipient(taint(address), dsn_orcpt=orcpt if flags else None, dsn_flags=flags))
     session.envelope.raw_recipients.append(address)
 
 
@@ -311,7 +340,7 @@ def notify_flags(value: str) -> int:
     if value.upper() == "NEVER":
         return DSN_NEVER
     flags = 0
-    for word in value.split(",") if value else ():
+    for word in value.removesuffix(",").split(",") if value else ():
         flag = _NOTIFY.get(word.upper())
         if flag is None:
             return -1
@@ -367,44 +396,23 @@ def data(session: Session, command: Command) -> None:
 
 
 def bdat(session: Session, command: Command) -> None:
-    """BDAT: as DATA with the first chunk; each chunk is read without a word before it."""
+    """BDAT: the message begins with the first chunk, without predata ACL; a chunk is read without a word before it."""
     session.pipe_connect_over()
     core = session.core
     if session.incoming is None:
         if session.too_many_recipients and session.main.recipients_max_reject:
             core.refuse_chunk(554, "Too many recipients")
             return
-        result = _predata_result(session)
-        if result is not None and result.status != acl.OK:
-            text = result.user_text or (TEMPORARY if result.status == acl.DEFER else PROHIBITED)
-            _log_predata(session, result, "BDAT")
-            core.refuse_chunk(result.code or (451 if result.status == acl.DEFER else 550), fold_reply(text))
-            return
         if not _open(session, chunked=True):
             return
     core.start_chunk(command)
 
 
-def _predata_result(session: Session) -> acl.AclResult | None:
-    main = session.main
-    if main.acl_smtp_predata is None:
-        return None
-    return acl.run_acl("predata", main.acl_smtp_predata, session.scope)
-
-
-def _log_predata(session: Session, result: acl.AclResult, verb: str) -> None:
-    deferred = result.status == acl.DEFER
-    text = f"{session.who()} {'temporarily ' if deferred else ''}rejected {verb}"
-    if result.log_text:
-        text += f": {result.log_text}"
-    write_rejection(session.log, text, result)
-
-
 def _predata(session: Session, verb: str) -> tuple[int, str] | None:
     """Run the predata ACL; (code, text) of the go-ahead, or None after a refusal."""
-    result = _predata_result(session)
-    if result is None:
+    if session.main.acl_smtp_predata is None:
         return 354, ""
+    result = acl.run_acl("predata", session.main.acl_smtp_predata, session.scope)
     if result.status == acl.OK:
         return result.code or 354, fold_reply(result.user_text)
     if result.status == acl.DISCARD:

@@ -10,29 +10,33 @@ import re
 
 from pyexim.base.taint import like
 
-MAIL_PARAMETERS = frozenset({"SIZE", "BODY", "AUTH", "RET", "ENVID"})
+MAIL_PARAMETERS = frozenset({"SIZE", "BODY", "AUTH", "RET", "ENVID", "SMTPUTF8", "PRDR"})
 RCPT_PARAMETERS = frozenset({"NOTIFY", "ORCPT"})
 
-_last = re.compile(r"[ \t]([A-Za-z0-9][A-Za-z0-9-]*)=([^ \t=][^ \t]*)\Z")
+_option = re.compile(r"[ \t](?:([A-Za-z]*)=([^ \t=]*)|([^ \t=]+))\Z").search
 _digits = re.compile(r"[0-9]+\Z").match
 
 MAX_CHUNK = 1 << 62
 
 
 def split_parameters(argument: str, known: frozenset[str]) -> tuple[str, list[tuple[str, str]]]:
-    """Return the address part of an argument and the (NAME, value) pairs after it, leftmost first."""
-    argument = argument.rstrip(" \t")
+    """Return the address part of an argument and the (NAME, value) pairs after it, leftmost first.
+
+    A word without "=" has itself as its value, as in Exim: it is no good value of those that need one.
+    """
+    argument = like(argument.rstrip(" \t"), argument)
     found: list[tuple[str, str]] = []
-    while "=" in argument:
-        at = max(argument.rfind(" "), argument.rfind("\t"))
-        if at < 0:
+    while (m := _option(argument)) is not None:
+        name, value, word = m.groups()
+        if word is not None:
+            name = value = word
+        if not name.isascii() or name.upper() not in known:
             break
-        name, equals, value = argument[at + 1:].partition("=")
-        if not equals or not name.isascii() or name.upper() not in known or (
-                not value and name.upper() not in ("NOTIFY", "SIZE")):
-            break
-        found.append((name.upper(), like(value, argument)))
-        argument = like(argument[:at].rstrip(" \t"), argument)
+        text = argument
+        argument = like(argument[:m.start()].rstrip(" \t"), argument)
+        if name.upper() == "SIZE" and value and word is None and parse_size(value) is None:
+            break  # it goes, and nothing before it counts as a parameter any more, as in Exim
+        found.append((name.upper(), like(value, text)))
     found.reverse()
     return argument, found
 

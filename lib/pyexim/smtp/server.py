@@ -88,7 +88,7 @@ class Server:
         self.pipelining = False
         """PIPELINING was offered in the reply to EHLO; set by the session."""
         self.chunking = False
-        """CHUNKING was offered; BDAT is unknown otherwise."""
+        """CHUNKING was offered; BDAT is refused otherwise."""
         self.multiline = True
         """False: only the last line of a reply is sent (control = no_multiline_responses)."""
         self.recipients = 0
@@ -401,8 +401,8 @@ class Server:
         return Tainted(line.rstrip(" \t\r\n\v\f"))
 
     def _command(self, line: str) -> Event:
-        if self._at < len(self._in) and self.pipelining:
-            self.pipelined = True
+        if self._at < len(self._in) and self.pipelining and line[:4].upper() != "BDAT":
+            self.pipelined = True  # (what follows a BDAT command is its chunk)
         if line.endswith("\n"):
             return self._unknown(line[:-1])
         if "\0" in line:
@@ -418,7 +418,7 @@ class Server:
             verb = m.group(1)[:4].upper()
         else:
             verb = m.group(2).upper()
-            if verb not in VERBS or verb in ("MAIL", "RCPT") or (verb == "BDAT" and not self.chunking):
+            if verb not in VERBS or verb in ("MAIL", "RCPT"):
                 return self._unknown(line)
         if verb != "RCPT" and verb != "DATA" and verb != "BDAT":
             self._mail_refused = False
@@ -430,6 +430,8 @@ class Server:
             return TooMany("nonmail commands", line)
         if argument and verb not in WITH_ARGUMENT and not m.group(1):
             return self._wrong("syntax", 501, "unexpected argument data", line, verb)
+        if verb == "BDAT" and not self.chunking:
+            return self._wrong("protocol", 503, "BDAT command used when CHUNKING not advertised", line, verb)
         why = ORDER.get((self.state, verb))
         if why is not None:
             return self._out_of_order(verb, why, line, previous, argument)

@@ -25,6 +25,7 @@ from pyexim.verify.talk import Talk, TalkFailed
 
 DATABASE: Final = "callout"
 CACHED: Final = "Previous (cached) callout verification failure"
+CACHED_MAIL: Final = "(result of an earlier callout reused)."
 CACHED_DOMAIN: Final = "(result of earlier verification reused)."
 _NULL_REFUSED: Final = (
     "The initial connection, or a HELO or MAIL FROM:<> command was\n"
@@ -32,6 +33,10 @@ _NULL_REFUSED: Final = (
     "RFC requirements, and stops you from receiving standard bounce\n"
     "messages. This host does not accept mail from domains whose servers\n"
     "refuse bounces.")
+_POSTMASTER_REFUSED: Final = (
+    "Several RFCs state that you are required to have a postmaster\n"
+    "mailbox for each mail domain. This host does not accept mail\n"
+    "from domains whose servers reject the postmaster address.")
 ACCEPT, REJECT, UNKNOWN, NULL_REJECTED = "accept", "reject", "unknown", "reject_mfnull"
 
 
@@ -205,12 +210,12 @@ def _from_cache(plan: Plan, scope: Scope) -> Verified | None:
         if now - known["time"] <= limit:
             plan.record = record
             if record.result == REJECT or (record.result == NULL_REJECTED and not plan.sender):
-                return Verified(FAIL, CACHED_DOMAIN, CACHED_DOMAIN, "mail", callout=True)
+                return _known_failure(plan, "mail", CACHED_MAIL)
             if plan.random and record.random == ACCEPT and \
                     now - record.random_time <= main.callout_domain_positive_expire:
                 return Verified(OK, failure="random")
             if plan.postmaster_sender is not None and record.postmaster == REJECT:
-                return Verified(FAIL, CACHED_DOMAIN, CACHED_DOMAIN, "postmaster", callout=True)
+                return _known_failure(plan, "postmaster", CACHED_DOMAIN)
             if record.random != UNKNOWN and now - record.random_time > main.callout_domain_positive_expire:
                 record.random = UNKNOWN
     known = _read(hints, plan.address_key)
@@ -224,6 +229,14 @@ def _from_cache(plan: Plan, scope: Scope) -> Verified | None:
     if plan.postmaster_sender is None or plan.record.postmaster == ACCEPT:
         return Verified(OK)
     return None
+
+
+def _known_failure(plan: Plan, failure: str, text: str) -> Verified:
+    """Return a failure that the cache knows of the domain; for a sender the log has no text."""
+    if plan.role != "sender":
+        return Verified(FAIL, text, text, failure, callout=True)
+    details = _about_sender(plan, "setup" if failure == "mail" else failure, text)
+    return Verified(FAIL, text, "", failure, callout=True, details=details)
 
 
 def _write_domain(plan: Plan, scope: Scope) -> None:
@@ -265,11 +278,18 @@ def _refused(plan: Plan, host: Host, outcome: Outcome, log: str) -> Verified:
     if plan.role == "recipient":
         return Verified(FAIL, f"Callout verification failed:\n{response}", log, outcome.failure, callout=True)
     setup = outcome.failure == "mail" and outcome.sent == "MAIL FROM:<>"
-    details = (f"{'Callback setup failed while verifying' if setup else 'Verification failed for'} <{plan.address}>\n"
-               f"Called:   {host.address}\nSent:     {outcome.sent}\nResponse: {response}")
-    if setup:
-        details += "\n" + _NULL_REFUSED
+    talk = f"Called:   {host.address}\nSent:     {outcome.sent}\nResponse: {response}"
+    details = _about_sender(plan, "setup" if setup else outcome.failure, talk)
     return Verified(FAIL, response, log, outcome.failure, details=details, callout=True)
+
+
+def _about_sender(plan: Plan, failure: str, talk: str) -> str:
+    """Return what a client is told about its sender: what failed, what was said, and why that is wrong."""
+    if failure == "setup":
+        return f"Callback setup failed while verifying <{plan.address}>\n{talk}\n{_NULL_REFUSED}"
+    if failure == "postmaster":
+        return f"Postmaster verification failed while checking <{plan.address}>\n{talk}\n{_POSTMASTER_REFUSED}"
+    return f"Verification failed for <{plan.address}>\n{talk}"
 
 
 def _unreachable(plan: Plan, last: str, scope: Scope) -> Verified:
@@ -344,7 +364,8 @@ def _mail(plan: Plan, talk: Talk, sender: str, scope: Scope, use_cache: bool) ->
     code = talk.command(f"MAIL FROM:<{sender}>")
     if code // 100 == 2:
         return None
-    text = f'response to "{talk.sent}" was: {talk.response}'
+    response = talk.response.replace("\n", "\\n")
+    text = f'response to "{talk.sent}" was: {response}'
     if code < 500:
         return Outcome(DEFER, "", text)
     if not sender and use_cache:
@@ -362,6 +383,7 @@ def _postmaster(plan: Plan, talk: Talk, scope: Scope, use_cache: bool) -> Outcom
     outcome = Outcome(FAIL if code >= 500 else DEFER, "postmaster", talk.error(), talk.sent, talk.response)
     if code // 100 != 2 and "fullpostmaster" in plan.options:
         code = talk.command("RCPT TO:<postmaster>")
+        outcome.sent, outcome.response = talk.sent, talk.response
     if code // 100 in (2, 5):
         plan.record.postmaster = ACCEPT if code < 300 else REJECT
         plan.record.postmaster_time = scope.services.clock.time()

@@ -47,7 +47,7 @@ def _search(name: str, address: str, scope: Scope) -> tuple[str, str]:
                     return _FAIL, "failed (explicit authorization required)"
                 continue
             if weight < 2:
-                return _FAIL, "failed (explicitly not authorized)"
+                return _FAIL, "failed (host name not authorized)"
             if weight != 2:
                 continue
             return _target(target, address, scope)
@@ -65,5 +65,5 @@ def _target(target: str, address: str, scope: Scope) -> tuple[str, str]:
     if found.deferred:
         return _DEFER, "deferred (target address lookup failed)"
     if not found.addresses:
-        return _FAIL, "failed (no target address)"
-    return _FAIL, "failed (client's address does not match)"
+        return _FAIL, "failed (no authorized addresses)"
+    return _FAIL, "failed (client address mismatch)"

@@ -123,7 +123,7 @@ def check_sender(scope: Scope, options: VerifyOptions) -> Verified:
                     return result
                 if result.status == api.DEFER:
                     deferred = True
-                last = f'could not verify "{header.name}:" header address {address}: {result.log_text}'
+                last = f'could not verify "{header.name}:" header address\n{address}: {result.log_text}'
     if deferred:
         return Verified(api.DEFER, "", "all attempts to verify a sender in a header line deferred")
     return Verified(api.FAIL, _details(last, scope) if last else "", "there is no valid sender in any header line")
@@ -131,18 +131,4 @@ def check_sender(scope: Scope, options: VerifyOptions) -> Verified:
 
 def _details(text: str, scope: Scope) -> str:
     """Return the text for the client, where smtp_return_error_details allows one."""
-    return wrap(f"Rejected after DATA: {text}") if scope.config.main.smtp_return_error_details else ""
-
-
-def wrap(text: str, width: int = 75) -> str:
-    """Fold a long line for an SMTP reply, after a colon where one stands late enough, or at a space."""
-    out = []
-    while len(text) > width:
-        colon = text.rfind(": ", 40, width)
-        at = colon + 1 if colon >= 0 else text.rfind(" ", 1, width)
-        if at <= 0:
-            break
-        out.append(text[:at])
-        text = text[at + 1:]
-    out.append(text)
-    return "\n".join(out)
+    return f"Rejected after DATA: {text}" if scope.config.main.smtp_return_error_details else ""

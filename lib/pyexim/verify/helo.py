@@ -39,14 +39,15 @@ def verify_helo(conn: Connection, scope: Scope) -> bool:
 
 
 def _name_matches(helo: str, address: str, conn: Connection, scope: Scope) -> bool:
-    from pyexim.dns.hosts import addresses_of, look_up_name  # asks the DNS
+    from pyexim.dns.hosts import addresses_by_dns, look_up_name  # asks the DNS
 
     if conn.sender_host_name is None and not conn.host_lookup_failed:
         look_up_name(conn, scope)
+        conn.host_name_untold = conn.sender_host_name is not None
     if conn.sender_host_name is not None and any(
             lower(name) == helo for name in (conn.sender_host_name, *conn.sender_host_aliases)):
         return True
-    return address in addresses_of(str(helo), scope).addresses
+    return address in addresses_by_dns(str(helo), scope).addresses
 
 
 def verify_host_name(conn: Connection, scope: Scope) -> tuple[str, str]:

@@ -79,5 +79,5 @@ def test_variables(lab: Lab) -> None:
 
 def test_addresses_outside_127_are_told(lab: Lab) -> None:
     run_acl("connect", "deny dnslists = out.example", lab.scope)
-    assert lab.log.lines == ["LOG: DNS list lookup for 1.2.0.192.out.example returned 192.0.2.99; "
+    assert lab.log.lines == ["LOG: DNS list lookup for 192.0.2.1 at out.example returned 192.0.2.99; "
                              "not in 127.0/8 and discarded"]

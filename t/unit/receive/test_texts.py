@@ -24,7 +24,7 @@ def conn(**fields: object) -> Connection:
 @pytest.mark.parametrize(("fields", "full", "received"), [
     ({}, "[10.0.0.1]", "[10.0.0.1]"),
     ({"sender_helo_name": "a.b"}, "(a.b) [10.0.0.1]", "[10.0.0.1] (helo=a.b)"),
-    ({"sender_helo_name": "[10.0.0.1]"}, "[10.0.0.1]", "[10.0.0.1]"),
+    ({"sender_helo_name": "[10.0.0.1]"}, "([10.0.0.1]) [10.0.0.1]", "[10.0.0.1]"),
     ({"sender_host_name": "a.b", "sender_helo_name": "A.b"}, "a.b [10.0.0.1]", "a.b ([10.0.0.1])"),
     ({"sender_host_name": "a.b", "sender_helo_name": "x", "sender_ident": "u"}, "a.b (x) [10.0.0.1]",
      "a.b\n\t([10.0.0.1] helo=x ident=u)")])
