@@ -1,7 +1,8 @@
 """A DNS server for tests: answers from a zone text, over UDP and TCP, on a port that the system chooses.
 
 Zone lines are "name [ttl] TYPE data", names without final dot; everything else is NXDOMAIN.  Special data
-in place of a type and data: AGAIN (SERVFAIL), NODATA, DROP (no answer), and "AD" before the type marks the
+in place of a type and data: AGAIN (SERVFAIL), NODATA, DROP (no answer); "SLOW" in a line of its own delays the
+answers for a name by 0.2 seconds; and "AD" before the type marks the
 answer as authenticated.  dnspython writes the packets, so that the project's reader has an independent
 counterpart.
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
+import time
 from types import TracebackType
 
 import dns.flags
@@ -32,6 +34,7 @@ class FakeDns:
         self._records: dict[tuple[str, str], list[str]] = {}
         self._names: set[str] = set()
         self._trouble: dict[str, str] = {}
+        self._slow: set[str] = set()
         self._secure: set[tuple[str, str]] = set()
         for line in zone.splitlines():
             self._add(line)
@@ -51,6 +54,9 @@ class FakeDns:
         name, rest = fields[0].lower().rstrip("."), fields[1]
         self._names.add(name)
         word = rest.split(None, 1)[0]
+        if word == "SLOW":
+            self._slow.add(name)
+            return
         if word in ("AGAIN", "DROP", "NODATA"):
             self._trouble[name] = word
             return
@@ -108,6 +114,8 @@ class FakeDns:
         rtype = dns.rdatatype.to_text(question.rdtype)
         self.queries.append((name, rtype))
         response = dns.message.make_response(query, recursion_available=True)
+        if name in self._slow:
+            time.sleep(0.2)
         trouble = self._trouble.get(name)
         if trouble == "DROP":
             return None

@@ -486,8 +486,7 @@ class MainOptions:
     sender_unqualified_hosts: str | None = option(HOST_LIST, None, expanded=True,
         doc="Clients that may give senders without domain.")
     slow_lookup_log: int = option(INT, 0,
-        doc="Log lookups slower than this many milliseconds; 0 for none.",
-        no_effect="the time that lookups take is not logged yet")
+        doc="Log questions to the DNS that take more than this many milliseconds; 0 for none.")
     smtp_accept_keepalive: bool = option(BOOL, True,
         doc="Set keep-alive on incoming connections.")
     smtp_accept_max: int = option(INT, 20,

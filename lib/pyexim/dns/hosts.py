@@ -47,6 +47,7 @@ def resolver_of(scope: Scope) -> Resolver:
     if resolver is None:
         make = services.make_resolver or make_resolver
         resolver = make(scope.config)
+        resolver.tell = services.log.main
         services.resolver = resolver
     assert resolver is not None
     return resolver

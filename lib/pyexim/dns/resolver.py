@@ -72,6 +72,8 @@ class Settings:
     use_edns0: int = -1
     trust_aa: str = ""
     ipv4_lookup: str = ""
+    slow_ms: int = 0
+    """Questions that take longer than so many milliseconds are told of; 0 for none."""
     system: SystemSettings = field(default_factory=SystemSettings)
 
 
@@ -88,17 +90,21 @@ class Resolver:
         self.clock = clock or SystemClock()
         self.fixed_servers = servers is not None
         """Made for a test: the system's own ways of finding hosts are not to be used."""
+        self.tell: Callable[[str], None] | None = None
+        """Gets a line for each slow question."""
         self._servers = tuple(servers) if servers else settings.system.servers
         self._in_list = in_list
         self._name_pattern: Callable[[str], Any] | None = None
         self._cache: dict[tuple[Any, ...], tuple[float, Answer]] = {}
 
     def lookup(self, name: str, rtype: str, *, qualify_single: bool = False, search_parents: bool = False,
-               dnssec: bool = False, retrans: int | None = None, retry: int | None = None) -> Answer:
+               dnssec: bool = False, retrans: int | None = None, retry: int | None = None,
+               timed: bool = True) -> Answer:
         """Return the records of a type at a name (text, with or without a final dot).
 
         With ``qualify_single`` a name of one component, with ``search_parents`` any name is also tried
         with the domains of the system's search list.  ``dnssec`` asks for authenticated data.
+        ``timed``: it is told where this takes long.
         """
         name = str(name)
         if name.endswith("."):
@@ -111,6 +117,10 @@ class Resolver:
                 return have[1]
             del self._cache[key]
         answer = self._searched(name, rtype, qualify_single, search_parents, dnssec, retrans, retry)
+        if timed and self.tell is not None and self.settings.slow_ms:
+            taken = int((self.clock.monotonic() - now) * 1000)
+            if taken > self.settings.slow_ms:
+                self.tell(f"Long {rtype} lookup for '{name}': {taken} msec")
         if answer.status != AGAIN:
             if len(self._cache) >= CACHE_LIMIT:
                 for old in list(self._cache)[:CACHE_LIMIT // 2]:
@@ -245,7 +255,7 @@ def make_resolver(config: Configuration, *, clock: Clock | None = None,
         retrans=main.dns_retrans, retry=main.dns_retry, check_names_pattern=main.dns_check_names_pattern or "",
         again_means_nonexist=main.dns_again_means_nonexist or "", cname_loops=main.dns_cname_loops,
         dnssec_ok=main.dns_dnssec_ok, use_edns0=main.dns_use_edns0, trust_aa=main.dns_trust_aa or "",
-        ipv4_lookup=main.dns_ipv4_lookup or "",
+        ipv4_lookup=main.dns_ipv4_lookup or "", slow_ms=main.slow_lookup_log,
         system=SystemSettings(servers=tuple(servers)) if servers else read_resolv_conf())
 
     def in_list(domain: str, domains: str) -> bool:

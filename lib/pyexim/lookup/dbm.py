@@ -1,21 +1,19 @@
 """dbm, dbmnz, dbmjz: keyed databases of the dbm family.
 
-Read are Berkeley DB hash and btree files (what exim_dbmbuild makes on most systems), and GDBM files where
-Python has its module.  Spec: section "Single-key lookup types".
+Read are Berkeley DB hash and btree files: what exim_dbmbuild makes with Debian's Exim, which reads these two
+as well.  Spec: section "Single-key lookup types".
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any, Final
+from typing import Any
 
 from pyexim.base.lists import split_list
 from pyexim.base.record import dataclass
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Identity, Lookup, Outcome, check_file, identity, unchanged
 from pyexim.lookup.berkeley import NotBerkeley, read
-
-_GDBM: Final = frozenset({0x13579ACD, 0x13579ACE, 0x13579ACF, 0x13579AD0, 0x13579AD1})
 
 
 @dataclass(slots=True)
@@ -44,8 +42,6 @@ class Dbm(Lookup):
         except OSError as e:
             return Deferred(f"failed to open {name} as a db (v4.1+) file: {e.strerror}")
         try:
-            if int.from_bytes(data[:4], "little") in _GDBM or int.from_bytes(data[:4], "big") in _GDBM:
-                return DbmFile(name, identity(st), _read_gdbm(name))
             return DbmFile(name, identity(st), read(data))
         except NotBerkeley as e:
             return Deferred(f"failed to open {name} as a db (v4.1+) file: {e}")
@@ -72,15 +68,3 @@ class Dbmjz(Dbm):
 
     def key_of(self, key: str) -> bytes:
         return "\0".join(split_list(key)).encode("latin-1")
-
-
-def _read_gdbm(path: str) -> dict[bytes, bytes]:
-    try:
-        from dbm import gnu  # only where such a file is met
-    except ImportError:
-        raise NotBerkeley("it is a GDBM file, and this Python has no module for those") from None
-    try:
-        with gnu.open(path.encode("latin-1"), "r") as db:  # type: ignore[arg-type, unused-ignore]
-            return {bytes(k): bytes(db[k]) for k in db.keys()}  # noqa: SIM118
-    except OSError as e:
-        raise NotBerkeley(str(e)) from None

@@ -142,7 +142,8 @@ class Dnsdb(Lookup):
 def _ask(resolver: Resolver, kind: str, domain: str, r: Request, scope: Scope) -> Answer | str | None:
     """Ask one question; text for a pseudo-type that has no records of its own."""
     def lookup(name: str, rtype: str) -> Answer:
-        return resolver.lookup(name, rtype, dnssec=r.dnssec != "never", retrans=r.retrans, retry=r.retry)
+        return resolver.lookup(name, rtype, dnssec=r.dnssec != "never", retrans=r.retrans, retry=r.retry,
+                               timed=False)  # slow_lookup_log is for what is asked without being told to
 
     if kind == "ptr" and is_ip(domain):
         domain = reverse_name(domain) or domain

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 
 import pytest
 from fakedns import FakeDns
 from list_lab import make_scope
 
+from pyexim.base.clock import FixedClock
 from pyexim.dns.hosts import addresses_by_dns, look_up_name, mx_hosts
 from pyexim.dns.query import read_resolv_conf
 from pyexim.dns.resolver import AGAIN, FOUND, NO_NAME, NODATA, Resolver, Settings, make_resolver
@@ -72,6 +74,22 @@ def test_answers(name: str, rtype: str, status: str, values: list[object], scope
     answer = scope.services.resolver.lookup(name, rtype)
     assert (answer.status, answer.values) == (status, values)
     assert bool(answer) is (status == FOUND)
+
+
+def test_slow_questions_are_told_of(server: FakeDns) -> None:
+    class Slow(FixedClock):
+        def monotonic(self) -> float:
+            self.now += 0.2
+            return self.now
+
+    config = make_scope(slow_lookup_log=100).config
+    resolver = make_resolver(config, servers=[server.address], clock=Slow(0.0))
+    told: list[str] = []
+    resolver.tell = told.append
+    resolver.lookup("a.example", "A")
+    resolver.lookup("a.example", "A")  # kept
+    resolver.lookup("t.example", "TXT", timed=False)
+    assert len(told) == 1 and re.fullmatch(r"Long A lookup for 'a\.example': \d+ msec", told[0])
 
 
 def test_results_are_kept(scope: Scope, server: FakeDns) -> None:
