@@ -452,4 +452,6 @@ def match_ip(scope: Scope, subject: str, source: str) -> bool:
     found = table.service("match_host_address")("", subject, _literal(source), scope, name="match_ip")
     if found.deferred:
         raise ExpansionDefer(f'unable to complete match against "{source}": {found.error}')
+    if found.found and found.value is not None:
+        scope.vars["value"] = found.value  # what a lookup in the list found; other items leave $value as it is
     return bool(found.found)

@@ -24,9 +24,8 @@ from pyexim.lookup import table
 from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Identity, Lookup, Outcome, check_file, identity, unchanged
 
 _KEY: Final = re.compile(rb'^[^#\s:"][^:\s]*', re.MULTILINE)
-_ODD_LINE: Final = re.compile(rb'^[":]', re.MULTILINE)
-SEARCHES: Final = 3
-"""Look-ups in a file before an index is made of it."""
+SEARCHES: Final = 32
+"""Look-ups in a file before an index is made of it: making it takes as long as some fifty of them."""
 MAX_INDEXED: Final = 1 << 28
 """Octets of the largest file that gets an index."""
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3})|(.))", re.DOTALL)
@@ -40,10 +39,12 @@ class TextFile:
     of each a hash of the key and half the place of its entry, so that it takes 8 octets an entry.
     """
 
-    __slots__ = ("data", "entries", "identity", "index", "path", "searches")
+    __slots__ = ("_folded", "_odd", "data", "entries", "identity", "index", "path", "searches")
 
     def __init__(self, path: str, was: Identity, data: bytes) -> None:
         self.path, self.identity, self.data = path, was, data
+        self._folded = b""
+        self._odd: list[int] = []
         self.index: array[int] | None = None
         self.searches = 0
         self.entries: list[tuple[str, str, str]] | None = None
@@ -77,7 +78,10 @@ class TextFile:
 
     def _search(self, wanted: bytes) -> int:
         """Find the first entry by going through the text."""
-        folded = self.data.lower()
+        if not self._folded:
+            self._folded = self.data.lower()
+            self._odd = odd_lines(self.data)
+        folded = self._folded
         best = -1
         if wanted and wanted[0] not in b'#":' and not any(c in wanted for c in b": \t\n\v\f\r"):
             at = 0 if folded.startswith(wanted) else folded.find(b"\n" + wanted) + 1
@@ -89,23 +93,20 @@ class TextFile:
                 at = folded.find(b"\n" + wanted, at) + 1
                 if not at:
                     break
-        for mark in (b'"', b":"):
-            at = 0 if folded[:1] == mark else folded.find(b"\n" + mark) + 1
-            while (at or folded[:1] == mark) and (best < 0 or at < best):
-                if self._key_at(at) == wanted:
-                    best = at
-                    break
-                at = folded.find(b"\n" + mark, at) + 1
-                if not at:
-                    break
+        for at in self._odd:
+            if best >= 0 and at > best:
+                break
+            if self._key_at(at) == wanted:
+                return at
         return best
 
     def _make_index(self) -> None:
         data = self.data
         entries = [(hash(m[0].lower()) & 0xFFFFFFFF) << 32 | m.start() for m in _KEY.finditer(data)]
-        entries += [(hash(self._key_at(m.start())) & 0xFFFFFFFF) << 32 | m.start() for m in _ODD_LINE.finditer(data)]
+        entries += [(hash(self._key_at(at)) & 0xFFFFFFFF) << 32 | at for at in odd_lines(data)]
         entries.sort()
         self.index = array("Q", entries)
+        self._folded, self._odd = b"", []
 
     def entry_at(self, offset: int) -> tuple[str, str, str]:
         """Return (key, data, the whole entry with its key unquoted) of the entry at an offset."""
@@ -118,6 +119,17 @@ class TextFile:
         if self.entries is None:
             self.entries = list(_entries(self.data, 0))
         return self.entries
+
+
+def odd_lines(data: bytes) -> list[int]:
+    """Return where lines begin whose key is quoted or empty; few files have any."""
+    out = [0] if data[:1] in (b'"', b":") else []
+    for mark in (b'\n"', b"\n:"):
+        at = data.find(mark)
+        while at >= 0:
+            out.append(at + 1)
+            at = data.find(mark, at + 1)
+    return sorted(out)
 
 
 def _entries(data: bytes, offset: int) -> Iterator[tuple[str, str, str]]:

@@ -154,10 +154,12 @@ def _whole_lookup(found: tuple[str, str], caseful: bool) -> Matcher:
     """Compile a lookup with the whole address as key; partial matching makes no sense here."""
     lookup_type, complaint = found[0], ""
     if lookup_type.startswith("partial"):
-        complaint = f"partial matching is not supported for address lookups: {lookup_type} is taken without it"
+        complaint = ("partial matching is not applicable to whole-address lookups: ignored "
+                     f'"{lookup_type[:lookup_type.index(lookup.without_partial(lookup_type))]}" in '
+                     f'"{lookup_type};{found[1]}"')
         lookup_type = lookup.without_partial(lookup_type)
     key = "address" if caseful else "folded"
-    matcher = lookup_item(lookup_type, found[1], lambda s: getattr(s, key))
+    matcher = lookup_item(lookup_type, found[1], lambda s: getattr(s, key), numeric=False)
     if not complaint:
         return matcher
 

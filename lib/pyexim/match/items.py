@@ -52,7 +52,7 @@ MAX_DEPTH: Final = 40
 """Named lists inside named lists."""
 NUMERIC: Final = tuple(str(i) for i in range(33))
 _LOOKUP: Final = re.compile(
-    r"((?:net\d*-)?(?:partial\d*(?:\([^)]*\)|-))?[A-Za-z0-9_]+(?:\*@?)?(?:,[^;]*)?);", re.ASCII)
+    r"((?:net\d*-)?(?:partial\d*(?:\([^)]*\)|-))?[A-Za-z0-9_]+(?:\*@|\*)*(?:,[^;]*)?);", re.ASCII)
 _NET: Final = re.compile(r"net\d*-", re.ASCII)
 _KIND_WORDS: Final = {"domain": "domain", "localpart": "local part", "address": "address", "host": "host"}
 
@@ -316,8 +316,11 @@ def is_query_style(lookup_type: str) -> bool:
     return lookup.is_query_style(without_net(lookup_type))
 
 
-def lookup_item(lookup_type: str, rest: str, key: Callable[[Any], str]) -> Matcher:
-    """Compile a lookup: the key of the subject in a file, or a query."""
+def lookup_item(lookup_type: str, rest: str, key: Callable[[Any], str], *, numeric: bool = True) -> Matcher:
+    """Compile a lookup: the key of the subject in a file, or a query.
+
+    ``numeric``: a partial match or a default sets $1 and $2.
+    """
     plain_type = without_net(lookup_type)
     query = is_query_style(lookup_type)
     wrong = lookup.check_type(plain_type, not query)
@@ -331,7 +334,7 @@ def lookup_item(lookup_type: str, rest: str, key: Callable[[Any], str]) -> Match
             return None
         result = find(plain_type, wanted, None if query else rest, scope)
         if result.found:
-            if not query and result.wild is not None:
+            if numeric and not query and result.wild is not None:
                 set_numeric(scope, [wanted, like(result.wild, wanted), like(result.fixed, wanted)])
             return Match(True, untaint(result.value))
         return deferral(result.error) if result.deferred else None
