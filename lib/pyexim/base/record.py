@@ -2,7 +2,8 @@
 
 One process runs per submitted message and per command; the standard decorator compiles several
 functions for each of more than a hundred classes, and imports the inspection of source code for it.
-Here the constructor is compiled when the first object of a class is made, the rest on first use.
+Here the constructor is compiled when the first object of a class is made, the rest on first use; a process that
+forks many others compiles all constructors before (``compile_records``).
 
 Supported: fields with annotations, defaults, ``field(default_factory=...)``; ``slots``, ``frozen``,
 ``eq``, ``kw_only``, ``repr``; inheritance; ``__post_init__``; ``replace`` and ``fields``.  A frozen
@@ -82,6 +83,18 @@ def replace(record: T, /, **changes: Any) -> T:
     return type(record)(**changes)
 
 
+_uncompiled: list[Any] = []
+"""Classes whose constructor is to be compiled when it is needed first."""
+
+
+def compile_records() -> None:
+    """Compile the constructors of all records that there are by now."""
+    for cls in _uncompiled:
+        if cls.__dict__["__init__"] is _first_init:
+            cls.__init__ = _compile_init(cls)
+    _uncompiled.clear()
+
+
 def _make(cls: type, frozen: bool, slots: bool, eq: bool, kw_only: bool, with_repr: bool) -> type:
     inherited: dict[str, Field] = {}
     for base in reversed(cls.__mro__[1:]):
@@ -123,12 +136,16 @@ def _make(cls: type, frozen: bool, slots: bool, eq: bool, kw_only: bool, with_re
     if not slots:
         for name, member in members.items():
             setattr(cls, name, member)
+        if members.get("__init__") is _first_init:
+            _uncompiled.append(cls)
         return cls
     members.pop("__dict__", None)
     members.pop("__weakref__", None)
     members["__slots__"] = tuple(n for n in own if n not in inherited)
     made: type = type(cls)(cls.__name__, cls.__bases__, members)
     made.__qualname__ = cls.__qualname__
+    if members.get("__init__") is _first_init:
+        _uncompiled.append(made)
     return made
 
 

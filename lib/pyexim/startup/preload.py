@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import pyexim
+from pyexim.base.record import compile_records
 
 STANDARD: Final = (
     "encodings.ascii", "encodings.latin_1", "encodings.utf_8", "encodings.idna", "encodings.unicode_escape",
@@ -51,6 +52,12 @@ _loaded: set[str] = set()
 
 
 def everything() -> None:
+    """Make ready whatever many children would otherwise each make anew: all modules, the constructors of all records."""
+    _import_everything()
+    compile_records()
+
+
+def _import_everything() -> None:
     """Import all of the program and what it uses, but for packages that are not installed."""
     if "everything" in _loaded:
         return
@@ -70,7 +77,7 @@ def local_delivery() -> None:
 def before_changing_user() -> None:
     """Import everything where it could not be imported after the change of user."""
     if os.geteuid() == 0 and not interpreter_is_public():
-        everything()
+        _import_everything()
 
 
 def _import(names: Iterable[str]) -> None:

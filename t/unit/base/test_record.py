@@ -71,6 +71,19 @@ def test_constructor_and_repr(name: str, args: tuple[Any, ...], keywords: dict[s
         assert repr(OURS[name](*args, **keywords)).rpartition("<locals>.")[2] == theirs
 
 
+def test_constructors_compiled_ahead() -> None:
+    ahead = classes(record.dataclass, record.field)
+    record.compile_records()
+    before = {name: c.__dict__["__init__"] for name, c in ahead.items()}
+    for name, args, keywords in CALLS:
+        try:
+            theirs = repr(THEIRS[name](*args, **keywords))
+        except TypeError:
+            continue
+        assert repr(ahead[name](*args, **keywords)) == theirs
+    assert {name: c.__dict__["__init__"] for name, c in ahead.items()} == before
+
+
 def test_comparison_and_hash() -> None:
     for made in (OURS, THEIRS):
         assert made["Frozen"](1) == made["Frozen"](1) != made["Frozen"](2)
