@@ -160,6 +160,8 @@ def _statements(run: AclRun, acl: CompiledAcl, trace: Trace | None) -> int | Non
             run.user_msg = ""
             return run.error(f'nested ACL returned "discard" for "{verb}" command '
                              '(only allowed with "accept" or "discard")')
+        if code == FAIL and not run.endpass and verb != "require":
+            continue  # what most statements come to
         result = _decide(run, verb, code)
         if result is not None:
             return result

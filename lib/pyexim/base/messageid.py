@@ -68,6 +68,9 @@ class Generator:
         else:
             self._units = 500_000 if localhost_number is not None else 1_000_000
         self._last = 0
+        self._second = -1
+        self._begin = ""
+        """The part of the ids that stays the same for a second."""
 
     def next(self, now: float) -> str:
         """Return a new id for a message whose reception began at ``now`` (since the epoch)."""
@@ -76,6 +79,9 @@ class Generator:
             tick = self._last + 1
         self._last = tick
         second, fraction = divmod(tick, self._units)
+        if second != self._second:
+            self._second = second
+            self._begin = f"{base62(second, 6)}-{self._pid}-"
         if self._number is not None:
             fraction += self._number * self._units
-        return f"{base62(second, 6)}-{self._pid}-{base62(fraction, 2 if self._short else 4)}"
+        return self._begin + base62(fraction, 2 if self._short else 4)

@@ -19,6 +19,9 @@ _bare_cr = re.compile(rb"\r(?!\n)").sub
 
 def convert_header(raw: bytes, crlf: bool) -> bytes:
     """Return header octets with LF line ends."""
+    plain = raw.replace(b"\r\n", b"\n")
+    if b"\r" not in plain and (not crlf or plain.count(b"\n") == len(raw) - len(plain)):
+        return plain
     if raw.count(b"\n") != (pairs := raw.count(b"\r\n")) and crlf:
         raw = _bare_lf(b"\r\n ", raw)
         pairs = -1
@@ -31,11 +34,10 @@ def convert_header(raw: bytes, crlf: bool) -> bytes:
 
 def convert_body(raw: bytes, *, lf_is_space: bool) -> bytes:
     """Return body octets with LF line ends; ``raw`` neither begins with LF after CR nor ends in CR."""
-    if b"\r" not in raw:
-        return raw.replace(b"\n", b" ") if lf_is_space else raw
-    pairs = raw.count(b"\r\n")
+    plain = raw.replace(b"\r\n", b"\n")
+    pairs = len(raw) - len(plain)
+    if b"\r" not in plain and (not lf_is_space or plain.count(b"\n") == pairs):
+        return plain
     if lf_is_space and raw.count(b"\n") != pairs:
         raw = _bare_lf(b" ", raw)
-    if raw.count(b"\r") == pairs:
-        return raw.replace(b"\r\n", b"\n")
     return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

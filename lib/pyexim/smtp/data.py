@@ -58,7 +58,8 @@ class DotData:
         elif self._tail:
             data = self._tail + data
             self._tail = b""
-        end = data.find(END)
+        dot = data.find(b"\r\n.")
+        end = dot if dot < 0 or data.startswith(END, dot) else data.find(END, dot)
         if end >= 0:
             self.finished = True
             self.rest = data[end + 5:]
@@ -73,7 +74,7 @@ class DotData:
             if keep:
                 self._tail = data[-keep:]
                 data = data[:-keep]
-        if b"\r\n." in data:
+        if dot != end:
             data = data.replace(b"\r\n.", b"\r\n")
         return data
 

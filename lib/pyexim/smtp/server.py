@@ -74,6 +74,9 @@ SYNC_PLAIN: Final = SYNC_PIPELINED | {"MAIL", "RCPT", "RSET"}
 PIPELINING was offered and where it was not.  Not all that RFC 2920 lists: as Exim has it."""
 
 
+_MESSAGE_END: Final = BodyEnd()
+
+
 class Server:
     """One SMTP conversation, seen from the server.
 
@@ -342,10 +345,7 @@ class Server:
         if isinstance(data, _Skip):
             return self.next_event()
         chunk, self._chunk = self._chunk, None
-        if chunk is None:
-            end = BodyEnd()
-        else:
-            end = BodyEnd(True, chunk.last, chunk.size)
+        end = _MESSAGE_END if chunk is None else BodyEnd(True, chunk.last, chunk.size)
         self._pending = end
         return end
 
@@ -377,7 +377,7 @@ class Server:
     def _next_line(self) -> str | None:
         """Return the next command line without its end, or None where it is not complete."""
         buffer = self._in
-        end = buffer.find(b"\n", max(self._at, self._scanned))
+        end = buffer.find(b"\n", self._scanned)
         if end < 0:
             if len(buffer) - self._at > self.limits.max_command:
                 # Too long to be a command: only the end of the line matters now.
@@ -410,16 +410,15 @@ class Server:
             self._count_synprot(501, "NUL characters are not allowed in SMTP commands", shown)
             return Refused("syntax", shown, "NUL character(s) present (shown as '?')")
         m = _verb(line)
-        if self.more_input is not None and (wrong := self._unsynchronised(line, m)) is not None:
-            return wrong
-        if m is None:
+        with_path = m is not None and m.lastindex == 1
+        verb = "" if m is None else m[1][:4].upper() if with_path else m[2].upper()
+        if verb not in VERBS:
+            verb = ""
+        if self.more_input is not None and verb in (SYNC_PIPELINED if self.pipelining else SYNC_PLAIN) and (
+                self._at < len(self._in) or self.more_input()):
+            return self._unsynchronised(line)
+        if m is None or not verb or (not with_path and (verb == "MAIL" or verb == "RCPT")):
             return self._unknown(line)
-        if m.group(1):
-            verb = m.group(1)[:4].upper()
-        else:
-            verb = m.group(2).upper()
-            if verb not in VERBS or verb in ("MAIL", "RCPT"):
-                return self._unknown(line)
         if verb != "RCPT" and verb != "DATA" and verb != "BDAT":
             self._mail_refused = False
         argument = line[m.end():]
@@ -428,7 +427,7 @@ class Server:
             self._out.append(b"554 Too many nonmail commands\r\n")
             self._closing = True
             return TooMany("nonmail commands", line)
-        if argument and verb not in WITH_ARGUMENT and not m.group(1):
+        if argument and verb not in WITH_ARGUMENT:
             return self._wrong("syntax", 501, "unexpected argument data", line, verb)
         if verb == "BDAT" and not self.chunking:
             return self._wrong("protocol", 503, "BDAT command used when CHUNKING not advertised", line, verb)
@@ -447,16 +446,8 @@ class Server:
         self._pending = command
         return command
 
-    def _unsynchronised(self, line: str, m: re.Match[str] | None) -> Event | None:
+    def _unsynchronised(self, line: str) -> Event:
         """Refuse a command that must be the last of its group and is not."""
-        assert self.more_input is not None
-        verb = "" if m is None else m.group(1)[:4].upper() if m.group(1) else m.group(2).upper()
-        if verb not in VERBS:
-            verb = ""
-        if verb not in (SYNC_PIPELINED if self.pipelining else SYNC_PLAIN):
-            return None
-        if self._at >= len(self._in) and not self.more_input():
-            return None
         self._out.append(b"554 SMTP synchronization error\r\n")
         self._closing = True
         return SyncError(line, self.peek_input(150))

@@ -11,8 +11,7 @@ from typing import Final
 from pyexim.base.octets import lower
 from pyexim.base.taint import like, taint
 from pyexim.expand.scope import Scope
-from pyexim.mailfmt.address import items, parse_address
-from pyexim.mailfmt.header import kind_of
+from pyexim.mailfmt.address import is_plain, items, parse_address
 from pyexim.match.lists import match_host
 from pyexim.model.message import Header
 from pyexim.verify import api
@@ -26,10 +25,8 @@ def _fields(scope: Scope, kinds: str | tuple[str, ...]) -> Iterator[tuple[Header
     """Yield the live header lines of some kinds, with their kind."""
     message = scope.message
     for header in message.headers if message is not None else ():
-        if header.type == "*" or header.type == "P":
-            continue
-        kind = kind_of(header.text)
-        if kind != " " and kind in kinds:
+        kind = header.type
+        if kind in kinds:
             yield header, kind
 
 
@@ -55,6 +52,8 @@ def check_syntax(scope: Scope) -> str | None:
     """Return what is wrong with the first bad address in the header, None when all is well."""
     main = scope.config.main
     for header, kind in _fields(scope, "SRFTCB"):
+        if is_plain(header.text[header.text.find(":") + 1:].rstrip("\n")):
+            continue
         which = "sender" if kind in _SENDER_KINDS else "recipient"
         for item in _addresses(header):
             parsed = parse_address(item, allow_domain_literals=True, strip_trailing_dot=main.strip_trailing_dot)
