@@ -29,12 +29,11 @@ def _outcome(run: AclRun, match: Match) -> int:
 
 def domains(item: Item, build: Build) -> Step:
     """Make the step that tests the recipient's domain; sets $domain_data."""
-    source = item.argument
-    match_domain = lists.match_domain
+    in_list = lists.domain_list(item.argument)
 
     def step(run: AclRun) -> int:
         variables = run.scope.vars
-        match = match_domain(variables.get("domain", ""), source, run.scope)
+        match = in_list(variables.get("domain", ""), run.scope)
         if match.found:
             if match.value is not None:
                 variables["domain_data"] = match.value
@@ -45,13 +44,13 @@ def domains(item: Item, build: Build) -> Step:
 
 def local_parts(item: Item, build: Build) -> Step:
     """Make the step that tests the recipient's local part; sets $local_part_data."""
-    source = item.argument
-    match_local_part = lists.match_local_part
+    in_list = lists.local_part_list(item.argument)
+    in_caseful_list = lists.local_part_list(item.argument, caseful=True)
 
     def step(run: AclRun) -> int:
         variables = run.scope.vars
-        match = match_local_part(variables.get("local_part", ""), source, run.scope,
-                                 caseful=run.controls.caseful_local_part)
+        find = in_caseful_list if run.controls.caseful_local_part else in_list
+        match = find(variables.get("local_part", ""), run.scope)
         if match.found:
             if match.value is not None:
                 variables["local_part_data"] = match.value
@@ -62,12 +61,11 @@ def local_parts(item: Item, build: Build) -> Step:
 
 def hosts(item: Item, build: Build) -> Step:
     """Make the step that tests the client; sets $host_data."""
-    source = item.argument
-    match_host = lists.match_host
+    in_list = lists.host_list(item.argument)
 
     def step(run: AclRun) -> int:
         scope = run.scope
-        match = match_host(scope.conn or _NO_CONNECTION, source, scope)
+        match = in_list(scope.conn or _NO_CONNECTION, scope)
         if match.found:
             if match.value is not None:
                 scope.vars["host_data"] = match.value
@@ -99,14 +97,13 @@ def senders(item: Item, build: Build) -> Step:
 
 def sender_domains(item: Item, build: Build) -> Step:
     """Make the step that tests the domain of the envelope sender; $domain stays the recipient's."""
-    source = item.argument
-    match_domain = lists.match_domain
+    in_list = lists.domain_list(item.argument)
 
     def step(run: AclRun) -> int:
         message = run.scope.message
         sender = message.sender_address if message is not None else ""
         domain = like(sender.rpartition("@")[2] if "@" in sender else "", sender)
-        return _outcome(run, match_domain(domain, source, run.scope))
+        return _outcome(run, in_list(domain, run.scope))
     return step
 
 

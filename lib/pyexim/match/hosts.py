@@ -57,6 +57,11 @@ class HostSubject:
         self.key = key if key is None or key < V6 else unmapped_key(key)
 
 
+def client_subject(conn: Connection) -> HostSubject:
+    """Return the connected host as a subject."""
+    return HostSubject(conn.sender_host_address, None, conn)
+
+
 def match_hosts(subject: HostSubject, source: str, scope: Scope, option: str, expanded: bool = False) -> Match:
     """Match a host against a host list."""
     debug = scope.services.debug

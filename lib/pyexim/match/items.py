@@ -179,6 +179,30 @@ def compiled_list(source: str, scope: Scope, kind: str, caseful: bool, option: s
     return compiled
 
 
+def lasting(source: str, general: Callable[[Any, Scope], Match], kind: str, option: str, compiler: Compiler,
+            subject_of: Callable[[Any], Any] | None = None, *, caseful: bool = False) -> Callable[[Any, Scope], Match]:
+    """Return the test of a list, for a caller that lasts as long as the configuration.
+
+    It does what ``general`` does; but a list with nothing to expand is compiled at the first test, and not even
+    looked for at the others.  ``subject_of`` makes the subject of what is to be tested.
+    """
+    if not is_literal(source):
+        return general
+    kept: CompiledList | None = None
+
+    def test(tested: Any, scope: Scope) -> Match:
+        nonlocal kept
+        if scope.services.debug is not None:
+            return general(tested, scope)
+        if kept is None:
+            compiled = compiled_list(source, scope, kind, caseful, option, compiler)
+            assert isinstance(compiled, CompiledList)
+            kept = compiled
+        return kept.match(tested if subject_of is None else subject_of(tested), scope)
+
+    return test
+
+
 def negation(item: str) -> tuple[bool, str]:
     """Return (whether an item is negative, the item without the mark)."""
     if item[:1] == "!":

@@ -10,17 +10,19 @@ Spec: chapter "Domain, host, address, and local part lists".
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyexim.base.lists import split_list
 from pyexim.config.configuration import Configuration
 from pyexim.expand.scope import Scope, Services
 from pyexim.match.addresses import match_addresses
-from pyexim.match.hosts import HostSubject, match_hosts
-from pyexim.match.items import Match
-from pyexim.match.names import match_names
+from pyexim.match.hosts import HostSubject, client_subject, compile_hosts, match_hosts
+from pyexim.match.items import Match, lasting
+from pyexim.match.names import compile_names, match_names
 from pyexim.model.connection import Connection
 
-__all__ = ["Match", "in_domain_list", "match_address", "match_domain", "match_host", "match_host_address", "match_ip",
-           "match_local_part", "match_string", "split_list"]
+__all__ = ["Match", "domain_list", "host_list", "in_domain_list", "local_part_list", "match_address", "match_domain",
+           "match_host", "match_host_address", "match_ip", "match_local_part", "match_string", "split_list"]
 
 
 def match_domain(domain: str, source: str, scope: Scope, *, expanded: bool = False, name: str = "") -> Match:
@@ -32,6 +34,23 @@ def match_local_part(local_part: str, source: str, scope: Scope, *, caseful: boo
                      expanded: bool = False) -> Match:
     """Match a local part against a local part list."""
     return match_names(local_part, source, scope, "localpart", caseful, expanded)
+
+
+def domain_list(source: str) -> Callable[[str, Scope], Match]:
+    """Return ``match_domain`` for one list of the configuration, to be kept no longer than that."""
+    return lasting(source, lambda domain, scope: match_domain(domain, source, scope), "domain", "", compile_names)
+
+
+def local_part_list(source: str, *, caseful: bool = False) -> Callable[[str, Scope], Match]:
+    """Return ``match_local_part`` for one list of the configuration, to be kept no longer than that."""
+    return lasting(source, lambda local_part, scope: match_local_part(local_part, source, scope, caseful=caseful),
+                   "localpart", "", compile_names, caseful=caseful)
+
+
+def host_list(source: str) -> Callable[[Connection, Scope], Match]:
+    """Return ``match_host`` for one list of the configuration, to be kept no longer than that."""
+    return lasting(source, lambda conn, scope: match_host(conn, source, scope), "host", "host", compile_hosts,
+                   client_subject)
 
 
 def match_address(address: str, source: str, scope: Scope, *, caseful: bool = False, expanded: bool = False) -> Match:
@@ -48,7 +67,7 @@ def match_host(conn: Connection, source: str, scope: Scope, *, name: str = "host
 
     A connection without address matches only an empty item and "*".  ``name`` is the option, for log texts.
     """
-    return match_hosts(HostSubject(conn.sender_host_address, None, conn), source, scope, name, expanded)
+    return match_hosts(client_subject(conn), source, scope, name, expanded)
 
 
 def match_host_address(host_name: str | None, address: str, source: str, scope: Scope, *,

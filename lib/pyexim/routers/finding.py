@@ -21,7 +21,7 @@ from pyexim.routers.base import Deferred, Router, RouteRun
 from pyexim.routers.localhosts import is_ignored, is_local_address, is_local_name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HostSearch:
     """How the hosts of a list are to be looked up."""
 

@@ -17,7 +17,7 @@ from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import lower
 from pyexim.config.configuration import Instance
 from pyexim.expand.engine import expand
-from pyexim.match.lists import match_address, match_domain, match_local_part, split_list
+from pyexim.match.lists import domain_list, local_part_list, match_address, split_list
 from pyexim.model.address import Address
 from pyexim.routers.base import Deferred, RouteRun
 from pyexim.routers.files import check_required_files
@@ -81,8 +81,10 @@ def _modes(options: Any) -> Check | None:
 
 
 def _domains(source: str) -> Check:
+    in_list = domain_list(source)
+
     def check(address: Address, run: RouteRun) -> _Skip | Deferred | None:
-        found = match_domain(address.domain, source, run.scope)
+        found = in_list(address.domain, run.scope)
         if found.found:
             address.domain_data = found.value
             return None
@@ -91,8 +93,10 @@ def _domains(source: str) -> Check:
 
 
 def _local_parts(source: str, caseful: bool) -> Check:
+    in_list = local_part_list(source, caseful=caseful)
+
     def check(address: Address, run: RouteRun) -> _Skip | Deferred | None:
-        found = match_local_part(address.local_part, source, run.scope, caseful=caseful)
+        found = in_list(address.local_part, run.scope)
         if found.found:
             address.local_part_data = found.value
             return None

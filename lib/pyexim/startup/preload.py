@@ -52,7 +52,7 @@ _loaded: set[str] = set()
 
 
 def everything() -> None:
-    """Make ready whatever many children would otherwise each make anew: all modules, the constructors of all records."""
+    """Make what many children would otherwise each make for themselves: all modules, constructors of all records."""
     _import_everything()
     compile_records()
 
