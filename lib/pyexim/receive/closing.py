@@ -23,7 +23,7 @@ HISTORY: Final = 20
 def _history(session: Session) -> str:
     if not session.conn.smtp_command_history:
         return ""
-    more = "..." if session.commands_total > HISTORY else ""
+    more = "..." if session.commands_total >= HISTORY else ""
     return f"  C={more}{','.join(session.conn.smtp_command_history)}"
 
 

@@ -35,7 +35,9 @@ def split_port(item: str) -> tuple[str, int | None]:
         if end > 0:
             inner, rest = item[1:end], item[end + 1:]
             port = rest[1:] if rest.startswith((":", ".")) else ""
-            return like(inner, item), int(port) if is_digits(port) and len(port) < 6 else None
+            if is_digits(port) and len(port) < 6:
+                return like(inner, item), int(port)
+            return item, None  # without a port it is a name, which nobody has
     if is_ip(item):
         return item, None
     name, colon, port = item.rpartition(":")

@@ -74,9 +74,9 @@ def parse_data(text: str, pattern: str = "") -> Rule:
 
 
 def understand(words: tuple[str, ...], randomize: bool, transports: object) -> RuleOptions | str:
-    """Return what the option words mean; the word that means nothing otherwise."""
+    """Return what the option words mean; where a word means nothing, the words from there on."""
     found = RuleOptions(randomize=randomize)
-    for word in words:
+    for position, word in enumerate(words):
         if word == "randomize":
             found.randomize = True
         elif word == "no_randomize":
@@ -90,5 +90,5 @@ def understand(words: tuple[str, ...], randomize: bool, transports: object) -> R
         elif word in transports:  # type: ignore[operator]
             found.transport = word
         else:
-            return word
+            return " ".join(words[position:])
     return found
