@@ -134,6 +134,8 @@ def imapfolder(scope: Scope, args: list[str]) -> str:
     except (LookupError, UnicodeError):
         raise ExpansionError(f"imapfolder: iconv() failed to convert from {charset}: Invalid or incomplete multibyte or"
                              " wide character") from None
+    if text.isascii() and text.isprintable() and not any(c in text for c in f"&./{separator}{special}"):
+        return name
     out: list[str] = []
     coded: list[str] = []
     for c in text:

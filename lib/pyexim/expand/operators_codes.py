@@ -39,12 +39,12 @@ def base32d(scope: Scope, text: str, argument: str | None, name: str) -> str:
 
 
 def _from_digits(text: str, alphabet: str, name: str, what: str) -> str:
+    if text.strip(alphabet):
+        raise ExpansionError(f'argument for {name} operator is "{text}", which is not a {what} number')
     value = 0
-    for c in text:
-        digit = alphabet.find(c)
-        if digit < 0:
-            raise ExpansionError(f'argument for {name} operator is "{text}", which is not a {what} number')
-        value = (value * len(alphabet) + digit) & _ULONG
+    # both bases are even: modulo 2 to the 64, no digit before the last 64 counts
+    for c in text[-64:]:
+        value = (value * len(alphabet) + alphabet.index(c)) & _ULONG
     return str(value)
 
 

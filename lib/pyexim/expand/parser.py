@@ -112,11 +112,7 @@ class Parser:
 
     def nested(self) -> Part:
         """Read a string up to its closing brace, which is consumed; the opening one has been."""
-        self.depth += 1
-        if self.depth > self.max_depth:
-            self.max_depth = self.depth
-            if self.depth > MAX_DEPTH:
-                raise Fault("expansion is nested too deeply")
+        self._deeper()
         parts: list[Part] = []
         trace = self.trace
         if trace is not None:
@@ -128,6 +124,13 @@ class Parser:
         self.depth -= 1
         part = join(parts)
         return trace.end_string(part, self.pos - 1) if trace is not None else part
+
+    def _deeper(self) -> None:
+        self.depth += 1
+        if self.depth > self.max_depth:
+            self.max_depth = self.depth
+            if self.depth > MAX_DEPTH:
+                raise Fault("expansion is nested too deeply")
 
     def raw(self) -> str:
         """Read a string in which a dollar is an ordinary character, up to its closing brace, consumed."""
@@ -413,7 +416,9 @@ class Parser:
         while self.accept("!"):
             negated = not negated
             self.space()
+        self._deeper()
         positive = test = self._condition()
+        self.depth -= 1
         if negated:
             def test(scope: Scope) -> bool:
                 return not positive(scope)
