@@ -136,6 +136,9 @@ def imapfolder(scope: Scope, args: list[str]) -> str:
                              " wide character") from None
     if text.isascii() and text.isprintable() and not any(c in text for c in f"&./{separator}{special}"):
         return name
+    # as Exim has it: one separator at the start does not count, none at the end, of several in a row only one
+    head, *levels = text.removeprefix(separator).rstrip(separator).split(separator)
+    text = separator.join([head, *(level for level in levels if level)])
     out: list[str] = []
     coded: list[str] = []
     for c in text:
