@@ -93,6 +93,10 @@ class AclSet:
         """Return the names of the configuration's ACLs."""
         return list(self._parsed)
 
+    def statements(self, name: str) -> list[Statement]:
+        """Return the statements of one of the configuration's ACLs."""
+        return self._parsed[name]
+
     def find(self, text: str, where: str) -> CompiledAcl:
         """Return the ACL that an expanded text means, compiled for a place; AclError."""
         text = like(text.strip(SPACE), text)

@@ -42,13 +42,21 @@ class Statement:
     items: list[Item] = field(default_factory=list)
 
 
-def parse_acl(lines: list[AclLine]) -> list[Statement]:
-    """Return the statements of an ACL; ConfigError, with the place where one is known, for the first fault."""
+def parse_acl(lines: list[AclLine], faults: list[ConfigError] | None = None) -> list[Statement]:
+    """Return the statements of an ACL; ConfigError, with the place where one is known, for the first fault.
+
+    With a list ``faults`` all of them are collected there, and the rest is returned.
+    """
     statements: list[Statement] = []
     for line in lines:
         text = line.text.strip(SPACE)
         if text and not text.startswith("#"):
-            _parse_line(text, line.place, statements)
+            try:
+                _parse_line(text, line.place, statements)
+            except ConfigError as e:
+                if faults is None:
+                    raise
+                faults.append(e)
     return statements
 
 

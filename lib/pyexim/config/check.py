@@ -18,7 +18,7 @@ from pyexim.config.load import compile_for
 from pyexim.config.macros import word_end
 from pyexim.config.option import Kind, declared
 from pyexim.config.reader import read_configuration
-from pyexim.config.table import COMPILE_HOOKS, FIND_MISTAKE, resolve
+from pyexim.config.table import ACL_STRINGS, ACL_UNKNOWN, COMPILE_HOOKS, FIND_MISTAKE, resolve
 from pyexim.config.values import split_items
 
 _ENOUGH: Final = 500
@@ -38,8 +38,8 @@ class Fault:
 
     def __str__(self) -> str:
         where = f"{self.place.file}:{self.place.line}: " if self.place is not None else ""
-        lines = self.text.split("\n")
-        return f"{where}{'warning' if self.warning else 'error'}: " + "\n".join(lines)
+        text = " ".join(line.strip(SPACE) for line in self.text.split("\n"))
+        return f"{where}{'warning' if self.warning else 'error'}: {text}"
 
 
 @dataclass(slots=True)
@@ -75,18 +75,17 @@ def check_configuration(files: list[str], macros: Mapping[str, str] | None = Non
         report.faults.append(_fault(e))
         return report
     report.files = config.files
+    # first: what is wrong is taken out below
+    report.warnings += [*_expansion_faults(config), *_without_effect(config), *_undefined(config)]
     for part in COMPILE_HOOKS:
         errors += _compile_faults(config, part)
+    report.warnings += [Fault(text, place, warning=True) for text, place in resolve(ACL_UNKNOWN)(config)]
     seen = set()
     for error in errors:
         fault = _fault(error)
         if fault not in seen:
             seen.add(fault)
             report.faults.append(fault)
-    for fault in _expansion_faults(config):
-        report.warnings.append(fault)
-    report.warnings += _without_effect(config)
-    report.warnings += _undefined(config)
     return report
 
 
@@ -94,7 +93,7 @@ def _fault(error: ConfigError) -> Fault:
     text = f"{error.about}: {error.text}" if error.about else error.text
     if error.note:
         text += f" {error.note}".replace("\n  ", " ")
-    return Fault(" ".join(line.strip(SPACE) for line in text.split("\n")), error.place)
+    return Fault(text, error.place)
 
 
 # -- what the other rooms say
@@ -184,6 +183,7 @@ def _expansion_faults(config: Configuration) -> list[Fault]:
                if info.expanded and isinstance(value, str)]
     strings += [(found.text, f"{kind} list {found.name}", found.place)
                 for kind, lists in config.named_lists.items() for found in lists.values()]
+    strings += [(text, what, place) for what, _, text, place in resolve(ACL_STRINGS)(config)]
     for text, what, place in strings:
         if "$" not in text:
             continue
@@ -207,6 +207,9 @@ def _undefined(config: Configuration) -> list[Fault]:
         for found in lists.values():
             if "$" not in found.text:
                 faults += _undefined_lists(config, kind, found.text, f"{kind} list {found.name}", found.place)
+    for what, kind, text, place in resolve(ACL_STRINGS)(config):
+        if kind and "$" not in text:
+            faults += _undefined_lists(config, kind, text, what, place)
     return faults
 
 

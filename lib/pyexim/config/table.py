@@ -35,6 +35,8 @@ COMPILE_HOOKS: Final = {
 }
 """Called by ``config.load`` with the configuration, in this order: a router may name a transport."""
 
+ACL_STRINGS: Final = "pyexim.acl.check:strings"
+ACL_UNKNOWN: Final = "pyexim.acl.check:unknown_names"
 EXPAND: Final = "pyexim.expand.engine:expand"
 REGEX_FAULT: Final = "pyexim.expand.regex:fault"
 FIND_MISTAKE: Final = "pyexim.expand.mistakes:find_mistake"

@@ -75,6 +75,32 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "resolve", lambda name: HOOKS[name] if name in HOOKS else resolve(name))
 
 
+ACLS = """\
+acl_smtp_data = nosuch
+acl_smtp_rcpt = one
+acl_smtp_mail = accept hosts = :
+begin acl
+one:
+  accept hosts = +zz : 1.2.3.4
+         condition = ${if eq{a}{b}
+  deny   acl = missing $domain
+         message = ${bogus:x}
+  accept acl = ${lookup{x}lsearch{/y}}
+"""
+
+
+def test_acls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert [x for x in report(ACLS) if x.startswith("/c")] == [
+        '/c:1: warning: main option "acl_smtp_data": "nosuch" is no ACL: unknown ACL verb "nosuch" in "nosuch"',
+        '/c:6: warning: ACL one: "hosts" uses the unknown named host list "+zz"',
+        '/c:7: warning: ACL one: "condition" cannot be expanded: curly-bracket problem in conditional yes/no '
+        "parsing: 'yes' part did not start with '{' remaining string is ''",
+        '/c:8: warning: ACL one: "acl": "missing" is no ACL: unknown ACL verb "missing" in "missing"',
+        '/c:9: warning: ACL one: "message" cannot be expanded: unknown expansion operator "bogus"',
+    ]
+
+
 def report(text: str) -> list[str]:
     return check_configuration(["/c"], data=text.encode(), settings=DEBIAN).lines()
 
