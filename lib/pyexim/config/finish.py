@@ -17,7 +17,6 @@ from pyexim.config.pace import parse_pace
 from pyexim.config.table import REGEX_FAULT, resolve
 from pyexim.config.values import split_items
 from pyexim.log import selectors
-from pyexim.mailfmt.address import parse_address
 from pyexim.privs import find_user
 
 _FACILITIES: Final = frozenset({
@@ -161,6 +160,9 @@ def _contradictions(config: Configuration) -> list[tuple[str, str]]:
     if main.syslog_facility is not None and main.syslog_facility.lower() not in _FACILITIES:
         out.append((f'failed to interpret syslog_facility "{main.syslog_facility}"', "syslog_facility"))
     if main.errors_reply_to is not None:
+        # seldom set, and its expressions take a while to compile
+        from pyexim.mailfmt.address import parse_address
+
         parsed = parse_address(main.errors_reply_to)
         if parsed.error is not None:
             out.append((f"error in errors_reply_to ({main.errors_reply_to}): {parsed.error}", "errors_reply_to"))
