@@ -205,12 +205,15 @@ def deliver_batch(values: dict[str, Any], batch: list[Address], message: Message
     not_journalled: dict[int, int] = {}
 
     begun: set[int] = set()
+    settled: set[int] = set()
 
     def delivered(*addresses: Address, sync: bool = True) -> None:
-        if shadow:
+        if shadow or settled.issuperset(map(id, addresses)):
             return
         lines = journal_lines([a.unique for a in addresses if id(a) not in begun])
         begun.update(map(id, addresses))
+        if sync:
+            settled.update(map(id, addresses))
         try:
             append_line(journal_fd, lines, sync=fsync and sync)
         except OSError as e:

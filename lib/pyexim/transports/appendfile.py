@@ -298,10 +298,9 @@ class Appendfile(Transport):
             elif o.mailstore_format:
                 written, name = newfile.deliver_mailstore(path, pieces, batch, run, o, mode, self.name)
             else:
-                written, name = newfile.deliver_file(path, pieces, run, o, mode, self.name)
+                written, name = newfile.deliver_file(path, pieces, batch, run, o, mode, self.name)
         except OSError as e:
             raise _write_failed(e, where) from None
-        run.delivered(*batch)
         if size_file is not None:
             with contextlib.suppress(OSError):  # only a cache: it is made anew when it is missing
                 size_file.add(written)

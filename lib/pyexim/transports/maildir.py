@@ -1,7 +1,7 @@
 """Deliver a message into a maildir.
 
 The message becomes visible in new/ under a unique name when it is complete and on disk; the name itself
-is made safe too (new/ is synced) before the delivery counts, so that nothing is lost when the maildir is
+is safe too when the delivery counts (``newfile.make_count``), so that nothing is lost when the maildir is
 on another file system than the spool.
 
 Spec: chapter "The appendfile transport", sections "Maildir delivery", "Using tags to record message
@@ -10,7 +10,6 @@ sizes".
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
@@ -21,7 +20,7 @@ from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.expand.engine import expand
 from pyexim.model.address import Address
 from pyexim.transports.base import TransportRun
-from pyexim.transports.newfile import NewFile, ensure_directory
+from pyexim.transports.newfile import NewFile, ensure_directory, make_count
 from pyexim.transports.paths import Refused, make_directories, sync_directory
 
 
@@ -69,14 +68,7 @@ def deliver_maildir(directory: str, pieces: Iterable[bytes], run: TransportRun, 
             path = f"{directory}/new/{name}{tag}"
             try:
                 new.publish(path)
-                if _on_one_device(new.fd, run.data_fd):
-                    # The journal entry cannot reach the disk before the name does: it is written at once, so
-                    # that there is no time in which a crash would have the message delivered again.
-                    run.delivered(*batch, sync=False)
-                    with contextlib.suppress(OSError):  # syncing the journal makes the name safe, too
-                        sync_directory(f"{directory}/new")
-                else:
-                    _make_safe(f"{directory}/new", path)
+                make_count(path, new.fd, batch, run)
                 return new.written, path
             except FileExistsError:
                 # Another delivery of this microsecond and process number, on a clock set back, say.
@@ -90,28 +82,6 @@ def deliver_maildir(directory: str, pieces: Iterable[bytes], run: TransportRun, 
         raise Refused(f"unable to find a unique name in maildir {directory}/new", errno.EEXIST)
     finally:
         new.abandon()
-
-
-def _on_one_device(one: int, other: int) -> bool:
-    return os.fstat(one).st_dev == os.fstat(other).st_dev
-
-
-def _make_safe(directory: str, path: str) -> None:
-    """Sync the directory of a file that has just got its name; take it back where that cannot be done, OSError.
-
-    A file that a mail reader has taken away meanwhile is delivered all the same.
-    """
-    try:
-        sync_directory(directory)
-    except OSError:
-        try:
-            sync_directory(directory)  # a passing fault is no reason to do it all again
-        except OSError as e:
-            try:
-                os.unlink(path)
-            except FileNotFoundError:
-                return
-            raise e from None
 
 
 def _tag(source: str, run: TransportRun, size: int, lines: int, transport: str) -> str:

@@ -20,7 +20,14 @@ from pyexim.base.messageid import base62
 from pyexim.expand.engine import expand
 from pyexim.model.address import Address
 from pyexim.transports.base import TransportRun
-from pyexim.transports.paths import Refused, link_open_file, make_directories, may_create, sync_directory
+from pyexim.transports.paths import (
+    Refused,
+    link_open_file,
+    make_directories,
+    may_create,
+    sync_directory,
+    syncs_in_order,
+)
 from pyexim.transports.write import write_fd
 
 ERRNO_BADCREATE: Final = -34
@@ -72,11 +79,55 @@ class NewFile:
             link_open_file(self.fd, path)
 
     def abandon(self) -> None:
-        """Close, and remove what has no final name."""
-        os.close(self.fd)
+        """Close, and remove what has no final name; never fails: what was delivered is synced by now."""
+        with contextlib.suppress(OSError):
+            os.close(self.fd)
         if self.temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self.temporary)
+
+
+def make_count(path: str, fd: int, batch: list[Address], run: TransportRun) -> None:
+    """Make the name safe that a file has just got, and the delivery count; OSError with the file taken back.
+
+    A crash between the two steps would have the message lost (the journal is first) or delivered again (the
+    name is first).  On the spool's file system both become safe by one sync, where that keeps the order; where it
+    does not, the entry is at least written before the name is synced, which leaves the least time for a second
+    delivery.  On another file system the name has to be safe before the journal speaks of it.
+    """
+    directory = os.path.dirname(path)
+    device = os.fstat(fd).st_dev
+    if device != os.fstat(run.data_fd).st_dev:
+        _sync_or_take_back(directory, path)
+        run.delivered(*batch)
+        return
+    if syncs_in_order(device):
+        run.delivered(*batch)
+        return
+    run.delivered(*batch, sync=False)
+    for _ in range(2):
+        with contextlib.suppress(OSError):  # the entry is written: it has been delivered
+            sync_directory(directory)
+            break
+    run.delivered(*batch)
+
+
+def _sync_or_take_back(directory: str, path: str) -> None:
+    """Sync the directory of a file that has just got its name; take it back where that cannot be done, OSError.
+
+    A file that a mail reader has taken away meanwhile is delivered all the same.
+    """
+    try:
+        sync_directory(directory)
+    except OSError:
+        try:
+            sync_directory(directory)  # a passing fault is no reason to do it all again
+        except OSError as e:
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                return
+            raise e from None
 
 
 def ensure_directory(path: str, options: Any, home: str | None) -> None:
@@ -100,8 +151,8 @@ def ensure_directory(path: str, options: Any, home: str | None) -> None:
         raise Refused(f"failed to create directories for {path}: {e.strerror}", e.errno or errno.EIO) from None
 
 
-def deliver_file(directory: str, pieces: Iterable[bytes], run: TransportRun, options: Any, mode: int,
-                 name: str) -> tuple[int, str]:
+def deliver_file(directory: str, pieces: Iterable[bytes], batch: list[Address], run: TransportRun, options: Any,
+                 mode: int, name: str) -> tuple[int, str]:
     """Deliver into a file named by directory_file; (octets written, path)."""
     new = NewFile(directory, f"temp.{os.getpid()}.{run.scope.services.primary_hostname}", mode)
     try:
@@ -118,7 +169,7 @@ def deliver_file(directory: str, pieces: Iterable[bytes], run: TransportRun, opt
             del variables["inode"]
         path = os.path.join(directory, file)
         new.publish(path, replace=True)
-        sync_directory(os.path.dirname(path))
+        make_count(path, new.fd, batch, run)
         return new.written, path
     finally:
         new.abandon()
@@ -151,10 +202,10 @@ def deliver_mailstore(directory: str, pieces: Iterable[bytes], batch: list[Addre
         try:
             new.write(pieces)
             new.publish(path + ".msg", replace=True)
+            os.rename(tmp, path + ".env")
+            make_count(path + ".env", new.fd, batch, run)
         finally:
             new.abandon()
-        os.rename(tmp, path + ".env")
-        sync_directory(directory)
         return new.written, path + ".msg"
     except BaseException:
         for left in (tmp, path + ".msg"):

@@ -1,7 +1,11 @@
-"""Where a file may be created, and its missing directories.  Spec: option create_file of appendfile."""
+"""Where a file may be created, its missing directories, and what makes names safe.
+
+Spec: option create_file of appendfile.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 
@@ -74,6 +78,28 @@ def sync_directory(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+@functools.cache
+def syncs_in_order(device: int) -> bool:
+    """Tell whether a sync on a file system (its st_dev) makes safe all that happened to names on it before.
+
+    True of ext3, ext4 and XFS, which write one log in the order of events: a name is on disk when a file that
+    was changed later and synced is, so that one sync settles both or, after a power failure, neither.  Not true of
+    ext4 without its journal and of btrfs; whatever cannot be told apart is taken for one of these.
+    """
+    try:
+        name = os.path.basename(os.readlink(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
+    except OSError:
+        return False
+    if os.path.isdir(f"/sys/fs/xfs/{name}"):
+        return True
+    try:
+        logs = os.listdir("/proc/fs/jbd2")
+    except OSError:
+        return False
+    # The number is the inode of the journal; a partition's own name never ends in a hyphen and digits.
+    return any(log.startswith(f"{name}-") and log[len(name) + 1:].isdecimal() for log in logs)
 
 
 def link_open_file(fd: int, path: str) -> None:

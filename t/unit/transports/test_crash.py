@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from pyexim.base.clock import SystemClock
-from pyexim.transports import maildir
+from pyexim.transports import maildir, mbox, newfile, paths
 from pyexim.transports.locking import break_stale, take_lockfile
 from pyexim.transports.newfile import NewFile
 from pyexim.transports.write import Copy, WriteError
@@ -75,7 +75,7 @@ def test_a_lock_of_a_living_process_stays(tmp_path: Path) -> None:
 def test_a_directory_synced_at_the_second_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "m").write_bytes(b"x")
     failing(monkeypatch, "fsync", 1)
-    maildir._make_safe(str(tmp_path), f"{tmp_path}/m")
+    newfile._sync_or_take_back(str(tmp_path), f"{tmp_path}/m")
     assert (tmp_path / "m").exists()
 
 
@@ -83,7 +83,7 @@ def test_a_message_without_a_safe_name_is_taken_back(tmp_path: Path, monkeypatch
     (tmp_path / "m").write_bytes(b"x")
     failing(monkeypatch, "fsync", 2)
     with pytest.raises(OSError):
-        maildir._make_safe(str(tmp_path), f"{tmp_path}/m")
+        newfile._sync_or_take_back(str(tmp_path), f"{tmp_path}/m")
     assert os.listdir(tmp_path) == []
 
 
@@ -109,7 +109,7 @@ def test_a_body_that_cannot_be_read_is_not_half_a_message(tmp_path: Path, monkey
     assert e.value.errno == errno.EIO
 
 
-def deliver(tmp_path: Path, one_device: bool, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def deliver(tmp_path: Path, in_order: bool, monkeypatch: pytest.MonkeyPatch, *, fd: int = -1) -> list[str]:
     """Deliver to a maildir; the order of what makes the delivery count."""
     steps: list[str] = []
     for sub in ("new", "cur", "tmp"):
@@ -121,20 +121,67 @@ def deliver(tmp_path: Path, one_device: bool, monkeypatch: pytest.MonkeyPatch) -
         real(self, path, replace=replace)
 
     monkeypatch.setattr(NewFile, "publish", publish)
-    monkeypatch.setattr(maildir, "sync_directory", lambda path: steps.append("sync " + os.path.basename(path)))
-    monkeypatch.setattr(maildir, "_on_one_device", lambda one, other: one_device)
-    run = SimpleNamespace(
-        scope=SimpleNamespace(services=SimpleNamespace(clock=SystemClock(), primary_hostname=HOST)), data_fd=-1,
-        delivered=lambda *batch, sync=True: steps.append(f"journal {len(batch)} {sync}"))
-    options = SimpleNamespace(maildir_tag=None, maildir_retries=10)
-    maildir.deliver_maildir(str(tmp_path / "box"), [b"text"], run, options, 0o600, "t", 1, ["a", "b"])
+    monkeypatch.setattr(newfile, "sync_directory", lambda path: steps.append("sync " + os.path.basename(path)))
+    monkeypatch.setattr(newfile, "syncs_in_order", lambda device: in_order)
+    with open(tmp_path / "D", "wb") as body:
+        run = SimpleNamespace(
+            scope=SimpleNamespace(services=SimpleNamespace(clock=SystemClock(), primary_hostname=HOST)),
+            data_fd=body.fileno() if fd < 0 else fd,
+            delivered=lambda *batch, sync=True: steps.append(f"journal {len(batch)} {sync}"))
+        options = SimpleNamespace(maildir_tag=None, maildir_retries=10)
+        maildir.deliver_maildir(str(tmp_path / "box"), [b"text"], run, options, 0o600, "t", 1, ["a", "b"])
     assert len(os.listdir(tmp_path / "box" / "new")) == 1
     return steps
 
 
-def test_on_the_spools_device_the_journal_follows_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert deliver(tmp_path, True, monkeypatch) == ["name", "journal 2 False", "sync new"]
+def test_one_sync_settles_name_and_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert deliver(tmp_path, True, monkeypatch) == ["name", "journal 2 True"]
 
 
-def test_on_another_device_the_name_is_made_safe_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert deliver(tmp_path, False, monkeypatch) == ["name", "sync new"]
+def test_where_syncs_keep_no_order_the_name_is_safe_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert deliver(tmp_path, False, monkeypatch) == ["name", "journal 2 False", "sync new", "journal 2 True"]
+
+
+def test_on_another_device_the_journal_waits_for_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fd = os.open("/proc/self/stat", os.O_RDONLY)
+    try:
+        assert deliver(tmp_path, True, monkeypatch, fd=fd) == ["name", "sync new", "journal 2 True"]
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize(("logs", "xfs", "want"), [
+    (["sda1-8"], False, True), (["sda10-8"], False, False), (["sda1-x"], False, False), ([], True, True),
+    ([], False, False), (None, False, False)])
+def test_file_systems_with_one_log(logs: list[str] | None, xfs: bool, want: bool,
+                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    def listdir(path: str) -> list[str]:
+        assert path == "/proc/fs/jbd2"
+        if logs is None:
+            raise FileNotFoundError(path)
+        return logs
+
+    monkeypatch.setattr(os, "readlink", lambda path: {"/sys/dev/block/8:1": "../../devices/block/sda/sda1"}[path])
+    monkeypatch.setattr(os, "listdir", listdir)
+    monkeypatch.setattr(os.path, "isdir", lambda path: xfs and path == "/sys/fs/xfs/sda1")
+    assert paths.syncs_in_order.__wrapped__(os.makedev(8, 1)) is want
+
+
+def test_a_file_system_without_a_device_keeps_no_order() -> None:
+    assert not paths.syncs_in_order(os.stat("/proc").st_dev)
+
+
+def test_a_failing_close_fails_no_delivery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = NewFile(str(tmp_path), "temporary", 0o600)
+    new.write([b"text"])
+    new.publish(str(tmp_path / "m"))
+    box = mbox.Mailbox(str(tmp_path / "m"), os.open(tmp_path / "m", os.O_RDWR), take(tmp_path / "m"), 4)
+    with monkeypatch.context() as m:
+        failing(m, "close", 2)
+        new.abandon()
+    with monkeypatch.context() as m:
+        failing(m, "close", 1)
+        box.close()
+    os.close(new.fd)
+    os.close(box.fd)
+    assert os.listdir(tmp_path) == ["m"]
