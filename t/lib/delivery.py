@@ -75,7 +75,13 @@ class Delivery:
         self.services = Services(log=self.log, primary_hostname="test.example", hints=hints or MemoryHints(),
                                  pool=pool)
         self.delivered: list[str] = []
+        self.journal_errno = 0
         self._files: list[Any] = []
+
+    def _journal(self, *done: Address, sync: bool = True) -> int:
+        if sync and not self.journal_errno:
+            self.delivered.extend(a.address for a in done)
+        return self.journal_errno
 
     def message(self, headers: str = "Subject: x\n", body: bytes = b"body\n", **fields: Any) -> Message:
         values: dict[str, Any] = {"message_id": "1xVPjV-00046i-1z", "sender_address": "s@test.example",
@@ -101,8 +107,7 @@ class Delivery:
                 address.host_list = hosts
         scope = Scope(config=self.config, services=self.services, conn=message.conn, message=message,
                       address=batch[0], transport_name="t", is_delivery=True)
-        values: dict[str, Any] = {"return_path": message.sender_address, "uid": os.getuid(), "gid": os.getgid()}
-        run = TransportRun(scope=scope, message=message, data_fd=self._fd,
-                           delivered=lambda *done, sync=True: self.delivered.extend(a.address for a in done if sync),
-                           **{**values, **fields})
+        values: dict[str, Any] = {"delivered": self._journal, "return_path": message.sender_address, "uid": os.getuid(),
+                                  "gid": os.getgid()}
+        run = TransportRun(scope=scope, message=message, data_fd=self._fd, **{**values, **fields})
         return self.transport.deliver(batch, run)

@@ -207,19 +207,25 @@ def deliver_batch(values: dict[str, Any], batch: list[Address], message: Message
     begun: set[int] = set()
     settled: set[int] = set()
 
-    def delivered(*addresses: Address, sync: bool = True) -> None:
+    def delivered(*addresses: Address, sync: bool = True) -> int:
         if shadow or settled.issuperset(map(id, addresses)):
-            return
+            return 0
         lines = journal_lines([a.unique for a in addresses if id(a) not in begun])
         begun.update(map(id, addresses))
         if sync:
             settled.update(map(id, addresses))
+        written = False
         try:
-            append_line(journal_fd, lines, sync=fsync and sync)
+            append_line(journal_fd, lines, sync=False)
+            written = True
+            if fsync and sync:
+                append_line(journal_fd, b"", sync=True)
         except OSError as e:
-            # It has been delivered all the same: the result says so, to the process that can log this.
+            # Unless it is taken back, it has been delivered: the result says so, to the process that can log this.
             for address in addresses:
                 not_journalled[id(address)] = e.errno or errno.EIO
+            return 0 if written else e.errno or errno.EIO
+        return 0
 
     scope = delivery_scope(config, services, message, batch)
     scope.transport_name = transport.name

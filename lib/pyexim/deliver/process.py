@@ -13,6 +13,7 @@ import errno
 import os
 import pwd
 import traceback
+from typing import Final
 
 from pyexim.base.errors import ExpansionError, SpoolError
 from pyexim.base.octets import printable
@@ -30,6 +31,8 @@ from pyexim.model.message import Recipient
 from pyexim.retry.api import RetryItem, RetryRecord, find_record, outlived, update
 from pyexim.spool.api import LockedMessage, format_header_file, lock
 from pyexim.transports.base import DEFER, FAIL, OK, PENDING, Result
+
+_DISK_TROUBLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
 
 def deliver(message_id: str, run: DeliverRun) -> Attempt:
@@ -199,7 +202,7 @@ class _Delivery:
         if not self.plan.local and not self.plan.remote:
             return True
         try:
-            self.locked.journal_fd()
+            self.locked.check_journal()
         except OSError as e:
             text = f"Couldn't open journal file for {self.message.message_id}: {e.strerror}"
             self.services.log.main(text, message_id=self.message.message_id)
@@ -211,6 +214,8 @@ class _Delivery:
 
     def _local(self) -> None:
         for batch in plan.local_batches(self.plan.local, self.scope):
+            if not self._recordable(batch):
+                continue
             results, path = self._local_batch(batch)
             self._take(batch, results, path)
 
@@ -318,7 +323,7 @@ class _Delivery:
         for last in (False, True):
             batches: list[tuple[list[Address], str]] = []
             for batch in plan.remote_batches(addresses, self.scope):
-                path = self._remote_checked(batch)
+                path = self._remote_checked(batch) if self._recordable(batch) else None
                 if path is not None:
                     batches.append((batch, path))
             self.fallback: list[Address] = []
@@ -338,8 +343,9 @@ class _Delivery:
             remote.deliver_parallel(batches, work, limit, self._remote_done, panic=self.services.log.panic)
             return
         for batch, path in batches:
-            self._remote_done(batch, path,
-                              remote.deliver_batch(batch, path, work, data_fd=self.locked.data_fd))
+            if self._recordable(batch):
+                self._remote_done(batch, path,
+                                  remote.deliver_batch(batch, path, work, data_fd=self.locked.data_fd))
 
     def _remote_done(self, batch: list[Address], path: str, results: list[Result]) -> None:
         left = [r for r in results if r.status == PENDING]
@@ -347,6 +353,19 @@ class _Delivery:
             self.fallback.append(result.address)
             self.record.retries += result.retries
         self._take(batch, [r for r in results if r.status != PENDING], path)
+
+    def _recordable(self, batch: list[Address]) -> bool:
+        """Defer a batch after the disk has made trouble, unless the journal takes entries: it could be sent again."""
+        if not self.record.unrecorded:
+            return True
+        try:
+            self.locked.check_journal(probe=True)
+        except OSError as e:
+            text = f"the journal cannot be written: {e.strerror}"
+            self._take(batch, [Result(a, DEFER, text, errno=plan.ERRNO_TRETRY) for a in batch], "")
+            return False
+        self.record.unrecorded = False
+        return True
 
     def _not_held_back(self, addresses: list[Address]) -> list[Address]:
         """Defer what -ql, -qq or queue_smtp_domains keep for later; the rest."""
@@ -435,6 +454,7 @@ class _Delivery:
             if result.status == FAIL:
                 self.record.fail(address, result, return_path=path)
             elif result.status != OK:
+                self.record.unrecorded |= result.errno in _DISK_TROUBLE or bool(result.journal_error)
                 not_tried = result.errno in (plan.ERRNO_LRETRY, plan.ERRNO_TRETRY)
                 if batch[0].transport.driver.is_local and not result.retries and not not_tried and not result.panic:
                     address.retries.append(_local_retry(address, result))

@@ -9,6 +9,7 @@ Spec: chapters "Log files" and "How Exim receives and delivers mail", section "L
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Final
 
@@ -44,6 +45,8 @@ class Record:
         """Redirected and delivered addresses whose sender asked to be told (NOTIFY=SUCCESS), with the result."""
         self.msglog: list[str] = []
         self.frozen_by: Address | None = None
+        self.unrecorded = False
+        """The journal has failed us in this attempt."""
         self._done = self.message.nonrecipients
         self._children: dict[int, int] = {}
         self._edges: set[tuple[int, int]] = set()
@@ -97,19 +100,22 @@ class Record:
         self._duplicates.setdefault(id(same), []).append(address)
         self.count_children([address])
 
-    def journal(self, *addresses: Address) -> None:
+    def journal(self, *addresses: Address) -> int:
         """Record at once that addresses are delivered: called by a transport that runs in this process.
 
         A journal that cannot be written is told to the administrator; the deliveries have been made, so that
-        the attempt goes on with that knowledge.
+        the attempt goes on with that knowledge.  Returns 0 or the errno.
         """
         try:
             self.locked.journal(*[a.unique for a in addresses])
         except OSError as e:
             self.journal_failed(e.errno or 0)
+            return e.errno or errno.EIO
+        return 0
 
     def journal_failed(self, number: int) -> None:
         """Tell the administrator that deliveries are not in the journal."""
+        self.unrecorded = True
         self.log.panic(f"failed to update journal for {self.message.message_id}: {os.strerror(number)}",
                        message_id=self.message.message_id)
 

@@ -30,7 +30,7 @@ class RemoteRun:
 
     scope: Scope
     locked: LockedMessage
-    journal: Callable[..., None]
+    journal: Callable[..., int]
     first_attempt: bool
     continued: object = None
     force: bool = False
@@ -171,10 +171,14 @@ def _child_job(batch: list[Address], path: str, remote: RemoteRun, write_end: in
     def job() -> int:
         os.close(read_end)
         data_path = remote.locked.message.data_path
-        # An own open file: siblings would otherwise move each other's position.
-        fd = os.open(data_path, os.O_RDONLY | os.O_CLOEXEC) if data_path else remote.locked.data_fd
         remote.scope.services.pool = None
-        results = deliver_batch(batch, path, remote, data_fd=fd)
+        try:
+            # An own open file: siblings would otherwise move each other's position.
+            fd = os.open(data_path, os.O_RDONLY | os.O_CLOEXEC) if data_path else remote.locked.data_fd
+        except OSError as e:
+            results = [Result(a, DEFER, f"cannot open {data_path}", errno=e.errno or -1) for a in batch]
+        else:
+            results = deliver_batch(batch, path, remote, data_fd=fd)
         write_all(write_end, encode_results(results, batch))
         return 0
 

@@ -75,6 +75,15 @@ class LockedMessage:
             self._journal_fd = fd
         return self._journal_fd
 
+    def check_journal(self, *, probe: bool = False) -> None:
+        """See that the journal can take entries; OSError where it cannot.
+
+        Written is only when ``probe`` says so or the file system has no block left: an empty line, which is no entry.
+        """
+        fd = self.journal_fd()
+        if probe or os.fstatvfs(fd).f_bavail == 0:
+            append_line(fd, b"\n", sync=self._settings.fsync)
+
     def msglog(self, text: str) -> None:
         """Append a line (time stamp added by the caller) to the message log, if message_logs is set.
 

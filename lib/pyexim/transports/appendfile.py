@@ -255,7 +255,7 @@ class Appendfile(Transport):
 
     def _to_file(self, path: str, batch: list[Address], run: TransportRun,
                  mode: int) -> tuple[int, str, int | None, quotas.Quota]:
-        from pyexim.transports.mbox import append, open_mailbox
+        from pyexim.transports.mbox import append, open_mailbox, take_back
         quota = quotas.read_quota(self.options, run.scope, self.name)
         whole, pieces, length = self._content(batch, run, path)
         services = run.scope.services
@@ -268,7 +268,9 @@ class Appendfile(Transport):
             written = append(box, whole, pieces, os.path.dirname(path))
             # Before the file is closed: the fewer steps between the message and the journal, the fewer
             # second copies after a crash.
-            run.delivered(*batch)
+            failed = run.delivered(*batch)
+            if failed and take_back(box, written):
+                raise OSError(failed, os.strerror(failed))  # better late than delivered again
         except OSError as e:
             raise _write_failed(e, path) from None
         finally:

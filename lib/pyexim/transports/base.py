@@ -87,13 +87,14 @@ class TransportRun:
     ``transports.write``.  ``delivered(address, ...)`` must be called once deliveries are safe and before
     anything else is done: it journals.  With
     ``sync=False`` the entry need not be on disk yet; another call, for the same addresses, sees to that.
-    It never fails: a delivery that cannot be journalled has been made.
+    It returns 0, or the errno of a journal that did not take the entry: a transport that can take its delivery back
+    does so then, and defers.  For others that changes nothing: the delivery has been made.
     """
 
     scope: Scope
     message: Message
     data_fd: int
-    delivered: Callable[..., None]
+    delivered: Callable[..., int]
     return_path: str
     uid: int | None = None
     gid: int | None = None

@@ -247,10 +247,17 @@ def append(box: Mailbox, whole: bytes | None, pieces: Iterable[bytes], created_i
             sync_directory(created_in)
         return written
     except BaseException:
-        # Once the lock file is gone, someone who locks by lock files only may have appended.
-        if box.lock is not None or os.fstat(box.fd).st_size <= box.size + written:
-            os.ftruncate(box.fd, box.size)
+        take_back(box, written)
         raise
+
+
+def take_back(box: Mailbox, written: int) -> bool:
+    """Give the mailbox its old length back; False where that cannot be done, so that the message stays; OSError."""
+    # Once the lock file is gone, someone who locks by lock files only may have appended.
+    if not box.is_file or (box.lock is None and os.fstat(box.fd).st_size > box.size + written):
+        return False
+    os.ftruncate(box.fd, box.size)
+    return True
 
 
 def _to_fifo(fd: int, whole: bytes | None, pieces: Iterable[bytes]) -> int:

@@ -90,6 +90,7 @@ class NewFile:
 def make_count(path: str, fd: int, batch: list[Address], run: TransportRun) -> None:
     """Make the name safe that a file has just got, and the delivery count; OSError with the file taken back.
 
+    A journal that does not take the entry has it taken back, too: it would be delivered again.
     A crash between the two steps would have the message lost (the journal is first) or delivered again (the
     name is first).  On the spool's file system both become safe by one sync, where that keeps the order; where it
     does not, the entry is at least written before the name is synced, which leaves the least time for a second
@@ -97,14 +98,15 @@ def make_count(path: str, fd: int, batch: list[Address], run: TransportRun) -> N
     """
     directory = os.path.dirname(path)
     device = os.fstat(fd).st_dev
-    if device != os.fstat(run.data_fd).st_dev:
+    together = device == os.fstat(run.data_fd).st_dev
+    at_once = together and syncs_in_order(device)
+    if not together:
         _sync_or_take_back(directory, path)
-        run.delivered(*batch)
+    failed = run.delivered(*batch, sync=at_once or not together)
+    if failed and _take_back(path):
+        raise OSError(failed, os.strerror(failed))
+    if at_once or not together:
         return
-    if syncs_in_order(device):
-        run.delivered(*batch)
-        return
-    run.delivered(*batch, sync=False)
     for _ in range(2):
         with contextlib.suppress(OSError):  # the entry is written: it has been delivered
             sync_directory(directory)
@@ -122,12 +124,18 @@ def _sync_or_take_back(directory: str, path: str) -> None:
     except OSError:
         try:
             sync_directory(directory)  # a passing fault is no reason to do it all again
-        except OSError as e:
-            try:
-                os.unlink(path)
-            except FileNotFoundError:
-                return
-            raise e from None
+        except OSError:
+            if _take_back(path):
+                raise
+
+
+def _take_back(path: str) -> bool:
+    """Remove a file that does not count; False where it is out of our hands, and so has been delivered."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return False
+    return True
 
 
 def ensure_directory(path: str, options: Any, home: str | None) -> None:

@@ -14,7 +14,7 @@ from delivery import Delivery
 
 from pyexim.base.clock import FixedClock
 from pyexim.base.errors import ConfigError
-from pyexim.transports import locking
+from pyexim.transports import locking, newfile
 
 
 def into_file(path: Path, **options: Any) -> Delivery:
@@ -176,6 +176,44 @@ def test_a_failed_write_leaves_the_mailbox_as_it_was(tmp_path: Path, monkeypatch
     result, = into_file(box).run()
     assert (result.status, result.errno, result.text) == ("defer", errno.ENOSPC, f"error while writing to {box}")
     assert box.read_bytes() == before and os.listdir(tmp_path) == ["box"]
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+@pytest.mark.parametrize("options", [{"maildir_format": True}, {"mailstore_format": True}, {}])
+def test_a_file_that_cannot_be_journalled_is_taken_back(options: dict[str, Any], in_order: bool, tmp_path: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newfile, "syncs_in_order", lambda device: in_order)
+    d = Delivery("appendfile", directory=f"{tmp_path}/d", **options)
+    d.journal_errno = errno.ENOSPC
+    result, = d.run()
+    assert (result.status, result.errno) == ("defer", errno.ENOSPC)
+    assert [name for _, _, names in os.walk(tmp_path) for name in names] == []
+    d.journal_errno = 0
+    assert d.run()[0].status == "ok" and d.delivered == ["a@r.example"]
+
+
+def test_a_message_that_cannot_be_journalled_is_cut_off_again(tmp_path: Path) -> None:
+    box = tmp_path / "box"
+    into_file(box).run()
+    before = box.read_bytes()
+    d = into_file(box)
+    d.journal_errno = errno.EIO
+    result, = d.run()
+    assert (result.status, result.errno, result.text) == ("defer", errno.EIO, f"error while writing to {box}")
+    assert box.read_bytes() == before and os.listdir(tmp_path) == ["box"]
+
+
+def test_what_others_have_appended_to_meanwhile_stays(tmp_path: Path) -> None:
+    box = tmp_path / "box"
+    d = into_file(box)
+
+    def journal(*batch: object, sync: bool = True) -> int:
+        with box.open("ab") as f:
+            f.write(b"another message\n")
+        return errno.ENOSPC
+
+    assert d.run(delivered=journal)[0].status == "ok"
+    assert box.read_bytes().endswith(b"body\n\nanother message\n")
 
 
 def test_maildir(tmp_path: Path) -> None:
