@@ -362,8 +362,7 @@ class MainOptions:
     message_size_limit: str | None = option(STRING, "50M", expanded=True,
         doc="Largest message that is accepted; 0 for no limit.")
     move_frozen_messages: bool = option(BOOL, False,
-        doc="Move frozen messages out of the queue's directories.",
-        no_effect="frozen messages stay where they are")
+        doc="Move frozen messages out of the queue's directories.")
     mua_wrapper: bool = option(BOOL, False,
         doc="Work as a client that delivers at once or fails.",
         no_effect="working as a client that does not queue is not there yet")

@@ -20,7 +20,7 @@ _PLAIN: Final = (
     "local_part_data", "recipient_data", "sender_data", "address_data", "self_hostname", "errors_address",
     "headers_add", "headers_remove", "uid", "gid", "initgroups", "user_name", "home_dir", "current_dir",
     "home_expanded", "vars", "mode", "localpart_caseful", "kind", "pipe_expandn", "pipe_allow_expansion",
-    "dsn_orcpt", "dsn_flags", "unseen", "lookup_facts", "retry_use_local_part")
+    "dsn_orcpt", "dsn_flags", "unseen", "known", "lookup_facts", "retry_use_local_part")
 """The fields of an address that a local transport may need."""
 
 _RESULT: Final = (

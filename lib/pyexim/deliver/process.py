@@ -491,6 +491,8 @@ class _Delivery:
             warn.maybe_warn(record, self.run, self.now)
         self._one_time()
         self._write_state()
+        if message.frozen_since is not None and self.main.move_frozen_messages:
+            self._move_frozen()
         return self._with_waiting("kept")
 
     def _one_time(self) -> None:
@@ -522,6 +524,7 @@ class _Delivery:
 
             text += f" QT={duration(record.queue_seconds(), millisec=record.selected('millisec'))}"
         record.main(text)
+        record.completed()
         if self.main.preserve_message_logs:
             record.write_msglog()
         try:
@@ -532,6 +535,15 @@ class _Delivery:
 
     def _freeze(self, reason: str) -> None:
         bounce.freeze(self.record, self.run, reason, self.now)
+
+    def _move_frozen(self) -> None:
+        message_id = self.message.message_id
+        try:
+            self.locked.move_frozen()
+        except OSError as e:
+            self.services.log.panic(f"failed to move frozen message: {e.strerror}", message_id=message_id)
+        else:
+            self.services.log.main("moved from input, msglog to Finput, Fmsglog", message_id=message_id)
 
     def _write_state(self) -> None:
         """Write the header file with what is done, then the journal is of no more use."""

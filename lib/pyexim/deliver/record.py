@@ -13,9 +13,8 @@ import errno
 import os
 from typing import Final
 
-from pyexim.base.errors import ExpansionError
 from pyexim.deliver import loglines
-from pyexim.expand.engine import expand
+from pyexim.expand.event import fire
 from pyexim.expand.scope import Scope
 from pyexim.model.address import Address
 from pyexim.model.host import Host
@@ -156,6 +155,7 @@ class Record:
         if "dsn" not in result.flags or "dsn_lasthop" in address.flags:
             self.ask_for_success(address, result)
         self.done(address)
+        self.event("msg:delivery", address, result.confirmation or "", result)
 
     def _queue_start(self) -> float:
         if self.selected("queue_time_exclusive"):
@@ -192,6 +192,8 @@ class Record:
         if address.special_action == "freeze" and self.frozen_by is None:
             self.frozen_by = address
         self.failed.append((address, result))
+        self.event("msg:fail:internal" if address.transport is None else "msg:fail:delivery", address,
+                   address.message or "", result)
 
     def defer(self, address: Address, result: Result | None, *, log: bool = True) -> None:
         """Note an address that is to be tried again, and log it."""
@@ -223,18 +225,28 @@ class Record:
         address.user_message = f"{shown}: {text}" if shown else text
         address.message = f"{address.message}: {text}" if address.message else text
 
-    def event(self, name: str, address: Address, data: str) -> None:
-        """Run the transport's event_action for an event of a delivery; its answer is not used."""
-        action = address.transport.options.event_action if address.transport is not None else None
-        if not action:
+    def event(self, name: str, address: Address, data: str, result: Result | None = None) -> None:
+        """Tell the transport's event_action, or the main one, what became of an address; the answer is not used."""
+        main = self.scope.config.main.event_action
+        transport = address.transport
+        action = main if transport is None else transport.options.event_action
+        if action is None:
             return
-        self.scope.vars["event_name"], self.scope.vars["event_data"] = name, data
-        try:
-            expand(action, self.scope)
-        except ExpansionError as e:
-            self.log.panic(f"failed to expand event_action {name}: {e.text}", message_id=self.message.message_id)
-        finally:
-            del self.scope.vars["event_name"], self.scope.vars["event_data"]
+        scope = self.scope
+        scope.address = address
+        scope.router_name = address.router.name if address.router is not None else ""
+        scope.transport_name = transport.name if transport is not None else ""
+        if result is not None and result.host_name is not None:
+            scope.host = Host(result.host_name, result.host_address, result.host_port)
+        fire(action, scope, name, data, where=f"{transport.name} transport" if transport is not None else "main")
+        scope.router_name = scope.transport_name = ""
+        if transport is None or transport.driver.is_local:
+            scope.address = None
+
+    def completed(self) -> None:
+        """Tell that the message is done with."""
+        if self.scope.config.main.event_action is not None:
+            fire(self.scope.config.main.event_action, self.scope, "msg:complete")
 
 
 def report_text(address: Address) -> str:

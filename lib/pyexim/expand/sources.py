@@ -103,6 +103,19 @@ def from_tainted(getter: Getter) -> Getter:
     return get
 
 
+def unless_known(getter: Getter) -> Getter:
+    """Taint a value unless the address at work was made of untainted text."""
+    tainted = from_tainted(getter)
+
+    def get(scope: Scope) -> str:
+        address = scope.address
+        if address is not None and address.kind != "address" and address.parent is not None:
+            address = address.parent
+        return getter(scope) if address is not None and address.known else tainted(scope)
+
+    return get
+
+
 # -- addresses
 
 

@@ -65,6 +65,7 @@ from pyexim.expand.sources import (
     spam,
     spool_directory,
     tls_cert,
+    unless_known,
 )
 
 _unset: Final = from_constant("")
@@ -125,7 +126,7 @@ VARIABLES: Final[dict[str, Getter]] = {
     "dnslist_matched": _unset,
     "dnslist_text": _unset,
     "dnslist_value": _unset,
-    "domain": from_tainted(from_domain),
+    "domain": unless_known(from_domain),
     "domain_data": from_address("domain_data"),
     "event_data": _unset,
     "event_defer_errno": from_constant("0"),
@@ -149,7 +150,7 @@ VARIABLES: Final[dict[str, Getter]] = {
     "item": _unset,
     "ldap_dn": _unset,
     "load_average": load_average,
-    "local_part": from_tainted(from_local_part),
+    "local_part": unless_known(from_local_part),
     "local_part_data": from_address("local_part_data"),
     "local_part_prefix": from_address("prefix"),
     "local_part_prefix_v": from_tainted(from_address("prefix_v")),

@@ -83,6 +83,8 @@ class Address:
     """freeze, or None."""
     one_time: bool = False
     unseen: bool = False
+    known: bool = False
+    """The text comes from untainted redirection data, so that $local_part and $domain are not tainted either."""
     retry_use_local_part: bool = False
     retries: list[Any] = field(default_factory=list)
     """Retry records to be written, as retry.RetryItem."""

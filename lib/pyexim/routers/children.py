@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pyexim.base.octets import lower
 from pyexim.base.record import fields
-from pyexim.base.taint import like
+from pyexim.base.taint import is_tainted, like
 from pyexim.model.address import Address
 from pyexim.routers.base import Discarded, Rerouted, Routed, RouteOutcome, RouteRun
 from pyexim.routers.prepared import Prepared
@@ -25,6 +25,7 @@ def make_child(parent: Address, text: str) -> Address:
     local_part, domain = (text[:at], lower(text[at + 1:])) if at >= 0 else (text, "")
     child = Address(text, like(local_part, text), like(domain, text), f"{local_part}@{domain}")
     child.parent = parent
+    child.known = not is_tainted(text)
     inherit(child, parent)
     return child
 
@@ -94,6 +95,7 @@ def continue_unseen(address: Address, run: RouteRun, router: Prepared, next_rout
         address.message = None
     clone = Address(address.address, address.local_part, address.domain, address.unique)
     clone.parent = address
+    clone.known = address.known
     clone.start_router = next_router
     inherit(clone, address)
     # Header changes are for the copy that this router has sent off.

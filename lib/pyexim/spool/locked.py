@@ -16,7 +16,16 @@ from pyexim.spool.header_read import parse_header_file
 from pyexim.spool.header_write import format_header_file
 from pyexim.spool.incoming import write_header
 from pyexim.spool.locks import try_lock, unlock
-from pyexim.spool.names import SpoolSettings, append_line, check_id, directory_for, open_new, places, write_all
+from pyexim.spool.names import (
+    SpoolSettings,
+    append_line,
+    check_id,
+    directory_for,
+    open_new,
+    places,
+    sync_directory,
+    write_all,
+)
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
@@ -43,8 +52,11 @@ class LockedMessage:
         return f"{directory_for(self._settings, self._subdirectory, 'msglog')}/{self.message.message_id}"
 
     def rewrite_header(self) -> None:
-        """Replace the header file by what ``message`` now says, atomically and synced."""
+        """Replace the header file by what ``message`` now says, atomically and synced; not where it says that already."""
         content = format_header_file(self.message, self._settings.primary_hostname)
+        with contextlib.suppress(OSError), open(self._path("-H"), "rb") as f:
+            if f.read() == content:
+                return
         write_header(self._settings, self._directory, self.message.message_id, content)
 
     def journal(self, *uniques: str) -> None:
@@ -115,6 +127,28 @@ class LockedMessage:
                     _unlink(self.msglog_path())
         with contextlib.suppress(OSError):
             _unlink(self._path("-D"))
+
+    def move_frozen(self) -> None:
+        """Move the message out of the queue, to Finput and Fmsglog (move_frozen_messages); OSError.
+
+        Both names of a file are there for a moment, so that a crash loses none.
+        """
+        settings, message_id = self._settings, self.message.message_id
+        target = directory_for(settings, self._subdirectory, "Finput")
+        os.makedirs(target, 0o750, exist_ok=True)
+        for suffix in ("-D", "-H"):
+            new = f"{target}/{message_id}{suffix}"
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(new)
+            os.link(self._path(suffix), new)
+        if settings.fsync:
+            sync_directory(target)
+        _unlink(self._path("-H"))
+        _unlink(self._path("-D"))
+        logs = directory_for(settings, self._subdirectory, "Fmsglog")
+        os.makedirs(logs, 0o750, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self.msglog_path(), f"{logs}/{message_id}")
 
     def _keep_message_log(self) -> None:
         base = self._settings.directory

@@ -24,8 +24,7 @@ class TransportOptions:
     envelope_to_add: bool = option(BOOL, False, spec="24",
         doc="Add an Envelope-to: line with the original recipients.")
     event_action: str | None = option(STRING, None, expanded=True, spec="24",
-        doc="Text expanded at events.",
-        no_effect="events are not there yet")
+        doc="Text expanded at events.")
     group: str | None = option(STRING, None, expanded=True, style="gid", spec="24",
         doc="Group under which the transport runs.")
     headers_add: str | None = option(HEADERS, None, expanded=True, spec="24",

@@ -9,16 +9,19 @@ Spec: chapters "The smtp transport" and "SMTP processing".
 
 from __future__ import annotations
 
+import functools
+
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.config.configuration import Instance
 from pyexim.expand.engine import expand
+from pyexim.expand.event import fire
 from pyexim.expand.scope import Scope
 from pyexim.match.lists import match_host_address
 from pyexim.model.address import Address
 from pyexim.model.host import Host
 from pyexim.net.channel import Channel
 from pyexim.net.connect import connect_tcp, dscp_value
-from pyexim.retry.errors import ERRNO_AUTHFAIL, ERRNO_TLSREQUIRED
+from pyexim.retry.errors import ERRNO_AUTHFAIL, ERRNO_EXPANDFAIL, ERRNO_TLSREQUIRED
 from pyexim.smtp.client import SmtpClient
 from pyexim.transports import smtp_errors as errors
 from pyexim.transports import write
@@ -170,7 +173,7 @@ class Smtp(Transport):
         try:
             return expand(source, run.scope)
         except ExpansionError as e:
-            raise Unable(f"failed to expand helo_data: {e.text}", -27) from None
+            raise Unable(f"failed to expand helo_data: {e.text}", ERRNO_EXPANDFAIL) from None
         finally:
             del variables["sending_ip_address"], variables["sending_port"]
 
@@ -183,6 +186,8 @@ class Smtp(Transport):
                 dscp = dscp_value(expand(o.dscp, scope))
             except ExpansionError as e:
                 raise Unable(f"failed to expand dscp for {self.name} transport: {e.text}") from None
+        if o.event_action is not None and self.event("tcp:connect", scope):
+            return Failure(HOST, "", errors.ERRNO_EVENT, errors.detail(host), with_host=False)
         debug = scope.services.debug
         dialogue = debug.dialogue() if debug is not None else None
         if dialogue is not None:
@@ -197,6 +202,10 @@ class Smtp(Transport):
         if dialogue is not None:
             dialogue.connected()
         session = Session(Channel(sock), host, self.limits, SmtpClient(lmtp=self.lmtp), dialogue)
+        greeted = None
+        if o.event_action is not None:
+            session.on_close = functools.partial(self.event, "tcp:close", scope)
+            greeted = functools.partial(self._greeted, host, scope)
         local = local_name(sock)
         attempt.flags.append(f"interface={local[0]}:{local[1]}")
         try:
@@ -205,11 +214,25 @@ class Smtp(Transport):
             session.quit()
             scope.services.log.main(f"H={host.name} [{host.address}]: {e.text}", message_id=run.message.message_id)
             return errors.Failure(errors.HOST, e.text, e.errno, with_host=False)
-        failure = session.start(name, extended=not self._in_list("hosts_avoid_esmtp", host, scope))
+        failure = session.start(name, extended=not self._in_list("hosts_avoid_esmtp", host, scope), greeted=greeted)
         if failure is not None:
             session.leave(failure)
             return failure
+        if o.event_action is not None and session.client.hello_answer is not None:
+            self.event("smtp:ehlo", scope, session.client.hello_answer.text)
         return session, name
+
+    def event(self, name: str, scope: Scope, data: str = "", errno: int = 0) -> str:
+        """Expand event_action, which is set, for one event; the text that came of it."""
+        return fire(self.options.event_action or "", scope, name, data, errno, where=f"{self.name} transport")
+
+    def _greeted(self, host: Host, scope: Scope, banner: str) -> Failure | None:
+        """Tell of the server's greeting; the failure if the event says to go away."""
+        text = self.event("smtp:connect", scope, banner)
+        if not text:
+            return None
+        return Failure(HOST, f"deferred by smtp:connect event expansion: {text}", ERRNO_EXPANDFAIL,
+                       errors.detail(host))
 
     def _require(self, session: Session, host: Host, scope: Scope) -> Failure | None:
         """Refuse to go on where the options want TLS or authentication."""
@@ -289,7 +312,8 @@ class Smtp(Transport):
               count: int) -> None:
         """Park the connection for another message, or say goodbye."""
         pool, limit = run.scope.services.pool, self.options.connection_max_messages
-        if not sent.usable or pool is None or 0 < limit <= count:
+        # With events, a connection is closed where its transport can still tell of it.
+        if not sent.usable or pool is None or 0 < limit <= count or self.options.event_action is not None:
             session.leave(sent.failure)
             return
         host, sock = attempt.host, session.channel.detach()

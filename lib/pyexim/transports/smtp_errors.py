@@ -25,6 +25,9 @@ from pyexim.smtp.client import Answer, Awaited, Awaiting
 
 ERRNO_SMTPFORMAT: Final = -19
 
+ERRNO_EVENT: Final = -58
+_OWN_WORDS: Final = {ERRNO_EVENT: "Event requests alternate response"}
+
 HOST, MESSAGE, RECIPIENT = "host", "message", "recipient"
 
 
@@ -57,7 +60,7 @@ class Failure:
         """Return the line about the host in the main log."""
         where = f"H={host.name} [{host.address}]" + (f":{port}" if port is not None else "")
         if not self.text:
-            return f"{where} {os.strerror(self.errno)}"
+            return f"{where} {_OWN_WORDS.get(self.errno) or os.strerror(self.errno)}"
         return f"{where}: {self.text}" + (f": {os.strerror(self.errno)}" if self.errno > 0 else "")
 
 

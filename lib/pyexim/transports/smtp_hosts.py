@@ -9,6 +9,7 @@ Spec: chapters "The smtp transport" (section "How the limits for the number of h
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
@@ -19,7 +20,7 @@ from pyexim.expand.scope import Scope
 from pyexim.model.address import Address
 from pyexim.model.host import Host
 from pyexim.retry.api import RetryItem, RetryRecord, find_record, outlived
-from pyexim.retry.errors import ERRNO_HRETRY, ERRNO_UNKNOWNHOST
+from pyexim.retry.errors import ERRNO_EXPANDFAIL, ERRNO_HRETRY, ERRNO_RCPT4XX, ERRNO_UNKNOWNHOST
 from pyexim.transports.base import DEFER, FAIL, OK, PENDING, Result, TransportRun
 from pyexim.transports.smtp_errors import HOST, MESSAGE, Failure
 
@@ -313,12 +314,26 @@ class HostLoop:
                     result.retries += [RetryItem(k, delete=True, kind="routing") for k in self._address_keys(address)]
                 address.host_used = host
             elif told.status == "defer":
+                if transport.options.event_action is not None:
+                    self._event("msg:rcpt:host:defer", result)
                 self._remember(address, RetryItem(
                     self._address_keys(address)[0], told.errno, told.more_errno,
                     f"H={host.name} [{host.address}]: {told.text}", kind="routing", domain=address.domain))
             self._settle(address, result)
         if outcome.failure is not None:
             self._failed(outcome.failure, attempt, told={id(batch[i]) for i in outcome.told})
+
+    def _event(self, name: str, result: Result) -> None:
+        """Tell of a deferral; the number is the one that tells most of it."""
+        scope, address = self.run.scope, result.address
+        saved = scope.address, scope.router_name, scope.vars
+        scope.address, scope.vars = address, {}  # not what is common to the batch
+        scope.router_name = address.router.name if address.router is not None else ""
+        text = result.text or (os.strerror(result.errno) if result.errno > 0 else "")
+        try:
+            self.transport.event(name, scope, text, result.more_errno if "rcpt" in name else result.errno)
+        finally:
+            scope.address, scope.router_name, scope.vars = saved
 
     def _address_keys(self, address: Address) -> list[str]:
         plain = f"R:{address.address}"
@@ -338,6 +353,8 @@ class HostLoop:
             port = attempt.port if services.log.selected("outgoing_port") else None
             services.log.main(failure.line(host, port).replace("\n", "\\n"), message_id=run.message.message_id)
         permanent = failure.permanent
+        if failure.kind == HOST and not permanent and self.transport.options.event_action is not None:
+            self._event("msg:host:defer", Result(self.left[0], PENDING, failure.text, failure.errno))
         item = None
         if failure.kind == HOST:
             item = RetryItem(attempt.key, failure.errno, failure.more_errno, failure.record(host), kind="host",
@@ -350,9 +367,10 @@ class HostLoop:
             if told is not None and id(address) in told:
                 continue
             # A recipient whose silence ended the session is named with its host, the others are bystanders.
-            about = failure.recipient < 0 or address is self.sent[failure.recipient]
+            about = failure.with_host and failure.errno != ERRNO_EXPANDFAIL and (
+                failure.recipient < 0 or address is self.sent[failure.recipient])
             result = self._result(address, FAIL if permanent else PENDING, failure.text, failure.errno,
-                                  failure.more_errno, attempt if failure.with_host and about else None)
+                                  failure.more_errno, attempt if about else None)
             result.flags = tuple(attempt.flags)
             if item is not None:
                 self._remember(address, item)
@@ -390,6 +408,8 @@ class HostLoop:
             if result.status == PENDING or result.status == FAIL:
                 seen = {i.key: i for i in self.retries.get(id(address), [])}
                 result.retries = [*result.retries, *seen.values()]
+            if result.status == PENDING and transport.options.event_action is not None:
+                self._event("msg:rcpt:defer" if result.errno == ERRNO_RCPT4XX else "msg:defer", result)
         hints = run.scope.services.hints
         if hints is not None and self.left and (self.waiting or skipped):
             names = list(dict.fromkeys(h.name for h in self.hosts))

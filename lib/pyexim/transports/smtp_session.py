@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from errno import ETIMEDOUT
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,6 +79,7 @@ class Session:
         self.client = client
         self.dialogue = dialogue
         """What shows the commands and replies under -v and -d."""
+        self.on_close: Callable[[], object] | None = None
 
     # -- the dialogue
 
@@ -110,8 +111,9 @@ class Session:
             except OSError:
                 return errors.closed(client.awaited() or awaited, self.host, client.ehlo_refused)
 
-    def start(self, helo: str, *, extended: bool = True) -> Failure | None:
-        """Read the greeting and introduce ourselves."""
+    def start(self, helo: str, *, extended: bool = True,
+              greeted: Callable[[str], Failure | None] | None = None) -> Failure | None:
+        """Read the greeting and introduce ourselves, unless ``greeted`` finds that the greeting is a reason not to."""
         client = self.client
         client.greet()
         failure = self.run(self.limits.command)
@@ -120,6 +122,8 @@ class Session:
         if client.greeting is None or not client.greeting.positive:
             return errors.refused(Awaited(Awaiting.GREETING, "initial connection"), client.greeting or Answer(0, ""),
                                   self.host)
+        if greeted is not None and (failure := greeted(client.greeting.text)) is not None:
+            return failure
         return self.hello(helo, extended=extended)
 
     def hello(self, helo: str, *, extended: bool = True) -> Failure | None:
@@ -153,6 +157,9 @@ class Session:
         self.channel.close()
         if self.dialogue is not None:
             self.dialogue.closed()
+        if self.on_close is not None:
+            told, self.on_close = self.on_close, None
+            told()
 
     def leave(self, failure: Failure | None) -> None:
         """End the session after a failure: with QUIT only where the server still talks sense."""
