@@ -501,6 +501,11 @@ def raise_descriptor_limit() -> None:
 
 def run_daemon(process: Process, run_command: Callable[[list[str], Configuration], int]) -> int:
     """-bd and -q<time>: become the daemon; the exit code of what the caller sees."""
+    if process.config.main.mua_wrapper:
+        text = "Daemon cannot be run when mua_wrapper is set"
+        process.log.panic(text)
+        os.write(2, f"{text}\n".encode("ascii"))
+        return 1
     master = Master(process, run_command)
     try:
         master.open_listeners()

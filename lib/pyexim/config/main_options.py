@@ -364,8 +364,7 @@ class MainOptions:
     move_frozen_messages: bool = option(BOOL, False,
         doc="Move frozen messages out of the queue's directories.")
     mua_wrapper: bool = option(BOOL, False,
-        doc="Work as a client that delivers at once or fails.",
-        no_effect="working as a client that does not queue is not there yet")
+        doc="Work as a client that delivers at once or fails.")
     mysql_servers: str | None = option(STRING_LIST, None,
         doc="Servers for MySQL lookups.")
     never_users: str | None = option(STRING_LIST, None, expanded=True, style="uids",

@@ -52,7 +52,8 @@ class DeliverRun:
 class Attempt:
     """What an attempt came to.
 
-    ``status``: "completed", "kept" (deferred or frozen), "skipped" (not due, frozen, only first...),
+    ``status``: "failed" (mua_wrapper: nothing was delivered, and the caller was told), "completed",
+    "kept" (deferred or frozen), "skipped" (not due, frozen, only first...),
     "locked" (another process has it), "gone", "broken" (malformed spool files; logged).
     """
 

@@ -375,6 +375,8 @@ def _hosts_key(address: Address) -> Any:
 
 def _limits(address: Address, scope: Scope) -> tuple[int, bool]:
     """Return max_rcpt (0: none) and multi_domain of the transport of an address."""
+    if scope.config.main.mua_wrapper:
+        return 0, True
     options = address.transport.options
     limit, multi = getattr(options, "max_rcpt", 0), getattr(options, "multi_domain", True)
     if type(limit) is int and type(multi) is bool:

@@ -17,7 +17,7 @@ from typing import Final
 
 from pyexim.base.errors import ExpansionError, SpoolError
 from pyexim.base.octets import printable
-from pyexim.deliver import bounce, local, plan, remote, report, warn
+from pyexim.deliver import bounce, local, plan, remote, report, warn, wrapper
 from pyexim.deliver.api import Attempt, DeliverRun
 from pyexim.deliver.frozen import FrozenSettings, decide
 from pyexim.deliver.limit import entered
@@ -104,11 +104,31 @@ class _Delivery:
             self._give_up(addresses, report.MAIL_LOOP)
         else:
             self._route(addresses)
+            if self.main.mua_wrapper:
+                return self._wrapped(addresses)
             if not self._journal_ready():
                 return Attempt("kept")
             self._local()
             self._remote()
         return self._finish()
+
+    def _wrapped(self, addresses: list[Address]) -> Attempt:
+        """Make the one delivery that mua_wrapper allows, and be done with the message whatever comes of it."""
+        record, made = self.record, self.plan
+        batches = plan.remote_batches(made.remote, self.scope)
+        failed = wrapper.refuse_routing(made, record) or wrapper.refuse_batches(len(batches), record)
+        if not failed and batches:
+            if not self._journal_ready():
+                return Attempt("kept")
+            path = self._remote_checked(batches[0])
+            if path is not None:
+                self._run_batches([(batches[0], path)])
+            failed = bool(record.failed or record.deferred)
+        record.retries.clear()
+        for address in addresses:
+            self.message.nonrecipients.add(address.unique)
+        done = self._completed()
+        return Attempt("failed") if failed else done
 
     def _announce(self) -> None:
         """Tell under -v and -d which message is being delivered."""
@@ -337,7 +357,8 @@ class _Delivery:
 
     def _run_batches(self, batches: list[tuple[list[Address], str]]) -> None:
         first = self.was_firsttime
-        work = remote.RemoteRun(self.scope, self.locked, self.record.journal, first, self.run.continued, self.run.force)
+        work = remote.RemoteRun(self.scope, self.locked, self.record.journal, first, self.run.continued,
+                                self.run.force or self.main.mua_wrapper)
         limit = min(self.main.remote_max_parallel, len(batches))
         if limit > 1 and self.run.continued is None and not self.message.dont_deliver:
             remote.deliver_parallel(batches, work, limit, self._remote_done, panic=self.services.log.panic)
@@ -348,6 +369,8 @@ class _Delivery:
                                   remote.deliver_batch(batch, path, work, data_fd=self.locked.data_fd))
 
     def _remote_done(self, batch: list[Address], path: str, results: list[Result]) -> None:
+        if self.main.mua_wrapper:
+            results = wrapper.all_or_none(results)
         left = [r for r in results if r.status == PENDING]
         for result in left:
             self.fallback.append(result.address)

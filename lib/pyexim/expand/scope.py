@@ -54,7 +54,7 @@ class Services:
     primary_hostname: str = ""
     submit: Callable[[list[str], bytes], int] | None = None
     """Submit a message made by us: arguments as for the command, then the message; exit code."""
-    start_delivery: Callable[[str, str], None] | None = None
+    start_delivery: Callable[[str, str], int | None] | None = None
     """Ask for a delivery attempt of a message (id, queue) that this process has put on the spool."""
     make_resolver: Callable[[Any], Any] | None = None
     caller_uid: int = -1

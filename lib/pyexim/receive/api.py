@@ -31,7 +31,7 @@ class ReceiveRun:
     services: Services
     spool: SpoolSettings
     ids: Generator
-    start_delivery: Callable[[str, str], None]
+    start_delivery: Callable[[str, str], int | None]
     load_average: Callable[[], int]
     queue_only: bool = False
     """-odq, or queue_only_override and the like, as decided by the command line."""

@@ -77,7 +77,9 @@ def take(fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> 
     outcome = incoming.complete()
     if not outcome.accepted:
         return _failed(task, channel, incoming, outcome.problem, outcome)
-    _deliver(task, incoming)
+    failed = _deliver(task, incoming)
+    if failed and run.config.main.mua_wrapper:
+        return failed
     # A message of which nothing is left has no id; the caller is told that it was not taken.
     return 1 if incoming.discarded else 0
 
@@ -315,20 +317,22 @@ def _folded(address: str) -> str:
 
 # -- afterwards
 
-def _deliver(task: Task, incoming: Incoming) -> None:
+def _deliver(task: Task, incoming: Incoming) -> int | None:
     run, message, log = task.run, task.message, task.run.services.log
     stored = incoming.stored
     incoming.release()
+    if stored and run.config.main.mua_wrapper:
+        return run.start_delivery(message.message_id, message.queue_name)
     if not stored or incoming.controls.queue_only or incoming.controls.freeze:
-        return
+        return None
     if arrival.wants_queue_only(run, smtp=False):
-        return
+        return None
     reason = arrival.load_too_high(run)
     if reason:
         if log.selected("delay_delivery"):
             log.main(f"no immediate delivery: {reason}", message_id=message.message_id)
-        return
-    run.start_delivery(message.message_id, message.queue_name)
+        return None
+    return run.start_delivery(message.message_id, message.queue_name)
 
 
 def _failed(task: Task, channel: Channel, incoming: Incoming | None, problem: str,

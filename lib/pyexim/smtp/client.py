@@ -103,6 +103,8 @@ class Envelope:
     chunking: bool = False
     bdat: int = -1
     prdr: bool = False
+    whole: bool = False
+    """All recipients or none: the message is sent only when the server has taken every one."""
 
 
 @dataclass(slots=True)
@@ -292,7 +294,7 @@ class SmtpClient:
             self._out.append(text + "\r\n")
             self._awaited.append(Awaited(Awaiting.RCPT, text, i, pipelined))
         self._next_rcpt = last
-        if pipelined and last == total:
+        if pipelined and last == total and not envelope.whole:
             self._put_data(pipelined=True)
 
     def _put_data(self, pipelined: bool) -> None:
@@ -370,7 +372,8 @@ class SmtpClient:
             return
         if self._next_rcpt < len(tx.envelope.recipients):
             self._put_recipients(pipelined)
-        elif not self._data_asked and tx.accepted():
+        elif not self._data_asked and (all(tx.rcpt) and all(a.positive for a in tx.rcpt if a is not None)
+                                       if tx.envelope.whole else tx.accepted()):
             self._put_data(pipelined=False)
 
     def _data_answered(self, tx: Transaction, answer: Answer) -> None:

@@ -52,7 +52,7 @@ class LockedMessage:
         return f"{directory_for(self._settings, self._subdirectory, 'msglog')}/{self.message.message_id}"
 
     def rewrite_header(self) -> None:
-        """Replace the header file by what ``message`` now says, atomically and synced; not where it says that already."""
+        """Replace the header file by what ``message`` now says, atomically and synced, unless it says that already."""
         content = format_header_file(self.message, self._settings.primary_hostname)
         with contextlib.suppress(OSError), open(self._path("-H"), "rb") as f:
             if f.read() == content:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import sys
 from collections.abc import Callable
 
@@ -38,22 +39,30 @@ def run_submission(process: Process) -> int:
         process.log.to_stderr = True
         return serve_host_test(process, conn, run)
     if command.mode == "smtp":
+        if process.config.main.mua_wrapper and stat.S_ISSOCK(os.fstat(0).st_mode):
+            text = "Input from inetd is not supported when mua_wrapper is set"
+            process.log.panic(text)
+            os.write(2, f"{text}\n".encode("ascii"))
+            return 1
         return serve_stdio(0, 1, conn, run)
     if command.mode == "batch":
         return serve_batch(0, 1, conn, run)
     return submit(0, submission_of(process, sender), conn, run)
 
 
-def _delivery(process: Process, connector: Connector | None) -> Callable[[str, str], None]:
+def _delivery(process: Process, connector: Connector | None) -> Callable[[str, str], int | None]:
     """Return what starts deliveries; without a connector nothing is to be delivered by this command."""
     if connector is None:
         return lambda message_id, queue: None
-    return CommandDelivery(process, connector, foreground=process.command.delivery == "f")
+    wait = process.command.delivery == "f" or process.config.main.mua_wrapper
+    return CommandDelivery(process, connector, foreground=wait)
 
 
 def _only_queued(process: Process) -> bool:
     """Tell whether it is certain from the start that nothing will be delivered by this command."""
     command, main = process.command, process.config.main
+    if main.mua_wrapper:
+        return False
     if command.delivery == "q":
         return True
     return main.queue_only and not (main.queue_only_override and command.delivery is not None)

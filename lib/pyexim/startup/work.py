@@ -110,7 +110,7 @@ def submitter(process: Process) -> Callable[[list[str], bytes], int]:
     return submit
 
 
-def send_job(jobs: socket.socket, process: Process) -> Callable[[str, str], None]:
+def send_job(jobs: socket.socket, process: Process) -> Callable[[str, str], int | None]:
     """Return the callable that asks the delivery manager for a delivery."""
     jobs.settimeout(SEND_PATIENCE)
 
@@ -124,7 +124,7 @@ def send_job(jobs: socket.socket, process: Process) -> Callable[[str, str], None
     return start_delivery
 
 
-def make_receive_run(process: Process, start_delivery: Callable[[str, str], None]) -> ReceiveRun:
+def make_receive_run(process: Process, start_delivery: Callable[[str, str], int | None]) -> ReceiveRun:
     """Return what this process needs to receive messages."""
     c = process.command
     process.services.start_delivery = start_delivery
@@ -144,17 +144,17 @@ class CommandDelivery:
         self.connector = connector
         self.foreground = foreground
 
-    def __call__(self, message_id: str, queue_name: str) -> None:
-        """Start a delivery attempt; in the foreground (-odi) wait for it."""
+    def __call__(self, message_id: str, queue_name: str) -> int:
+        """Start a delivery attempt; in the foreground (-odi) wait for it: what its failure makes the exit code."""
         try:
             pid = child.fork(lambda: self._deliver(message_id, queue_name), on_error=report_crash(self.process))
         except OSError as e:
             self.process.log.main(f"no immediate delivery: fork failed: {e.strerror}", message_id=message_id)
-            return
+            return 0
         if self.foreground:
-            child.wait(pid)
-        else:
-            child.reap()
+            return child.exit_code(child.wait(pid))
+        child.reap()
+        return 0
 
     def _deliver(self, message_id: str, queue_name: str) -> int:
         process = self.process
@@ -165,8 +165,8 @@ class CommandDelivery:
             process.spool = replace(process.spool, queue_name=queue_name)
         # What is bounced by this attempt is delivered before it ends, as the attempt itself is.
         process.services.start_delivery = CommandDelivery(process, self.connector, foreground=True)
-        deliver_with_waiting(message_id, deliver_run(process, self.connector))
-        return 0
+        attempt = deliver_with_waiting(message_id, deliver_run(process, self.connector))
+        return 1 if attempt.status == "failed" else 0
 
 
 def close_standard_streams() -> None:

@@ -288,6 +288,8 @@ class Smtp(Transport):
             chunking=o.transport_filter is None and self._in_list("hosts_try_chunking", host, scope),
             prdr=len(batch) > 1 and self._in_list("hosts_try_prdr", host, scope),
             ignore_quota=self.lmtp and o.lmtp_ignore_quota, authenticated=self._authenticated(run))
+        if scope.config.main.mua_wrapper:
+            envelope.whole, envelope.chunking, envelope.prdr = True, False, False
         sent = session.send(envelope, copy)
         taken = [batch[number] for number, told in sent.told.items() if told.status == "ok"]
         if taken:

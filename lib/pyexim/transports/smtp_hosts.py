@@ -349,7 +349,8 @@ class HostLoop:
         self.last = (failure, attempt)
         quiet = self.transport.options.disable_logging
         if not quiet and (failure.with_host or not failure.text) and (
-                failure.kind == HOST or (failure.kind == MESSAGE and not failure.permanent)):
+                failure.kind == HOST or (failure.kind == MESSAGE and not failure.permanent
+                                         and not run.scope.config.main.mua_wrapper)):
             port = attempt.port if services.log.selected("outgoing_port") else None
             services.log.main(failure.line(host, port).replace("\n", "\\n"), message_id=run.message.message_id)
         permanent = failure.permanent

@@ -269,6 +269,9 @@ class Session:
         if tx.mail is not None and not tx.mail.positive:
             mail = f"MAIL FROM:<{tx.envelope.sender}>{tx.envelope.mail_parameters}"
             sent.failure = errors.refused(Awaited(Awaiting.MAIL, mail, 0, pipelined), tx.mail, host)
+        elif tx.envelope.whole and sent.told and not tx.body_sent:
+            first = next(iter(sent.told.values()))
+            sent.failure = Failure(errors.MESSAGE, first.text, 0, first.more_errno, permanent=True)
         elif not tx.accepted():
             pass  # each recipient has its own refusal
         elif tx.data is not None and not tx.body_sent:
