@@ -3,7 +3,7 @@
 The client passes its arguments, a part of its environment, its working directory and umask, and its
 descriptors 0, 1 and 2; a child of the daemon does the work under the caller's real uid, as a set-uid
 program would, and sends back the exit code.  Who the caller is, the kernel says (SO_PEERCRED), never
-the client.  The client's half is in ``pyexim.__main__``, which must import as little as possible.
+the client.  The client's half is ``daemon.client``, which must import as little as possible.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pyexim import fdpass, settings
+from pyexim.daemon import client
 
 BACKLOG: Final = 128
 ENVIRONMENT: Final = ("TZ", "HOME", "LOGNAME", "USER", "TERM", "LANG", "LC_ALL")
@@ -26,11 +27,9 @@ ENVIRONMENT: Final = ("TZ", "HOME", "LOGNAME", "USER", "TERM", "LANG", "LC_ALL")
 def socket_name(configuration: str, macros: dict[str, str]) -> str:
     """Return the file name of the socket for a configuration file list and -D macros.
 
-    Must agree with ``pyexim.__main__.socket_name``.
+    The client must come to the same.
     """
-    from pyexim.__main__ import socket_name as name
-
-    return name(configuration, macros)
+    return client.socket_name(configuration, macros)
 
 
 def directory(uid: int) -> str:
