@@ -23,6 +23,8 @@ _MULTIPLIER: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 def integer(text: str) -> int:
     """Return the operand of a numeric comparison: decimal, K, M or G after it; empty is zero."""
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        return int(text)
     found = _INTEGER.match(text)
     if found is None:
         if not text.strip(SPACE):

@@ -49,6 +49,7 @@ class SqliteHints:
         self._log = log
         self._pid = os.getpid()
         self._open: dict[str, _Open] = {}
+        self._paths: dict[str, str] = {}
 
     # -- hints
 
@@ -137,8 +138,11 @@ class SqliteHints:
     # -- files
 
     def _path(self, database: str) -> str:
-        safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.+") else f"%{ord(c):02x}" for c in database)
-        return f"{self._directory}/{safe.lstrip('.')}.sqlite"
+        path = self._paths.get(database)
+        if path is None:
+            safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.+") else f"%{ord(c):02x}" for c in database)
+            path = self._paths[database] = f"{self._directory}/{safe.lstrip('.')}.sqlite"
+        return path
 
     def _check_fork(self) -> None:
         pid = os.getpid()

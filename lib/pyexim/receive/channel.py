@@ -15,6 +15,7 @@ import struct
 from typing import Final
 
 BLOCK: Final = 65536
+_PEEK: Final = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 
 
 class InputTimeout(Exception):
@@ -73,7 +74,7 @@ class Channel:
         if self.sock is None:
             return False
         try:
-            return bool(self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+            return bool(self.sock.recv(1, _PEEK))
         except OSError:
             return False
 

@@ -239,7 +239,7 @@ def enough_space(session: Session, size: int) -> bool:
     if main.check_log_space > 0 or main.check_log_inodes > 0:
         settings = getattr(session.log, "settings", None)
         if settings is not None and settings.file_path:
-            directory = os.path.dirname(settings.file_path)
+            directory = settings.file_path.rpartition("/")[0] or "/"
             return _free(session, "log", directory, main.check_log_space // 1024, main.check_log_inodes)
     return True
 
