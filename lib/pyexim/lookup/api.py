@@ -281,7 +281,7 @@ def _query(lookup: Lookup, spec: Spec, query: str, store: Store, scope: Scope) -
     if isinstance(handle, Deferred):
         return _deferred(handle.text, at_open=True)
     outcome = _found(lookup, handle, name, query, options, spec, store, scope)
-    if isinstance(outcome, Found) and outcome.changed:
+    if not isinstance(outcome, Deferred) and outcome.changed:
         store.results.clear()  # the query changed the data
     return _result(outcome, query, spec)
 

@@ -30,7 +30,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """The key is not there."""
+    """The key is not there; ``changed``: obeying the query has changed the data all the same."""
+
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Deferred:
 
 Outcome = Found | NotFound | Deferred
 NOT_FOUND = NotFound()
+OBEYED = NotFound(changed=True)
+"""The outcome of a command that has no result."""
 
 
 class Absent(Exception):

@@ -13,7 +13,7 @@ from psycopg import pq
 
 from pyexim.base.ipaddress import is_ip
 from pyexim.expand.scope import Scope
-from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Lookup, Outcome
+from pyexim.lookup.base import NOT_FOUND, OBEYED, Deferred, Found, Lookup, Outcome
 from pyexim.lookup.sql import Kind, Server, ask_servers, four_fields, row_text
 
 KIND: Final = Kind("PostgreSQL", "pgSQL", "pgsql_servers", four_fields)
@@ -74,7 +74,7 @@ def _obey(connection: Any, query: str) -> Outcome:
         return Gone(f"PGSQL: query failed: {e}\n")
     if result.status in (pq.ExecStatus.EMPTY_QUERY, pq.ExecStatus.COMMAND_OK):
         affected = result.command_tuples
-        return NOT_FOUND if affected is None else Found(str(affected), changed=True)
+        return OBEYED if affected is None else Found(str(affected), changed=True)
     if result.status != pq.ExecStatus.TUPLES_OK:
         text = (result.error_message or connection.error_message).decode("latin-1")
         if result.status in (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH):

@@ -8,14 +8,18 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from pyexim.base.octets import SPACE, is_digits
+from pyexim.base.octets import SPACE, is_digits, lower
 from pyexim.expand.scope import Scope
-from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Lookup, Outcome
+from pyexim.lookup.base import NOT_FOUND, OBEYED, Deferred, Found, Lookup, Outcome
 from pyexim.lookup.sql import Kind, Server, ask_servers
 
 _TIMEOUT: Final = 10.0
-_CHANGING: Final = frozenset({"set", "del", "incr", "decr", "incrby", "decrby", "setex", "setnx", "expire", "lpush",
-                              "rpush", "lpop", "rpop", "hset", "hdel", "sadd", "srem", "append", "getset"})
+_READING: Final = frozenset({
+    "bitcount", "dbsize", "echo", "exists", "get", "getbit", "getrange", "hexists", "hget", "hgetall", "hkeys", "hlen",
+    "hmget", "hstrlen", "hvals", "keys", "lindex", "llen", "lrange", "mget", "ping", "scard", "sdiff", "sinter",
+    "sismember", "smembers", "smismember", "strlen", "sunion", "type", "zcard", "zcount", "zmscore", "zrange",
+    "zrangebyscore", "zrank", "zrevrange", "zscore"})
+"""Commands whose results may be kept; any other may change the data."""
 
 
 def parse_server(entry: str) -> Server:
@@ -57,9 +61,10 @@ class Redis(Lookup):
         except (redis.exceptions.RedisError, OSError, ValueError) as e:
             self._connections.pop(server, None)
             return Deferred(f"REDIS connection failed: {e}")
+        changed = lower(command[0]) not in _READING
         if answer is None or answer == []:
-            return NOT_FOUND
-        return Found(_text(answer), changed=command[0].lower() in _CHANGING)
+            return OBEYED if changed else NOT_FOUND
+        return Found(_text(answer), changed=changed)
 
     def close(self, handle: Any) -> None:
         for client in self._connections.values():

@@ -8,7 +8,7 @@ from typing import Any
 from pyexim.base.octets import SPACE
 from pyexim.base.taint import is_tainted
 from pyexim.expand.scope import Scope
-from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Lookup, Outcome
+from pyexim.lookup.base import NOT_FOUND, OBEYED, Deferred, Found, Lookup, Outcome
 from pyexim.lookup.sql import row_text
 
 _FILE_FIRST = re.compile(r"(/\S*)\s+", re.ASCII)
@@ -59,6 +59,7 @@ class Sqlite(Lookup):
         before = handle.total_changes
         try:
             rows = []
+            cursor: Any = None
             for statement in statements(text):
                 # octets are the database's UTF-8
                 cursor = handle.execute(statement.encode("latin-1").decode("utf-8", "surrogateescape"))
@@ -68,7 +69,7 @@ class Sqlite(Lookup):
             return Deferred(f"sqlite3_exec: {e}")
         changed = handle.total_changes != before
         if not rows:
-            return NOT_FOUND
+            return OBEYED if changed or cursor.description is None else NOT_FOUND
         return Found("\n".join(rows), changed=changed)
 
 
