@@ -112,6 +112,8 @@ def test_family(name: str, tmp_path: Path) -> None:
         assert not told, "\n".join(told)
         if server is not None:
             goes_and_comes(name, server)
+        if isinstance(server, servers.Ldap) and server.certificate is not None:
+            speaks_tls(server)
 
 
 QUERIES = {"redis": "ping", "mysql": "select 1", "pgsql": "select 1", "ldap": "ldap:///o=base?o?base?"}
@@ -141,6 +143,18 @@ def goes_and_comes(name: str, server: servers.Server) -> None:
         assert find(f"{name},cache=no_rd", query, None, scope).value == first.value
     finally:
         tidy(scope)
+
+
+def speaks_tls(server: servers.Ldap) -> None:
+    """With ldap_start_tls the certificate must be one that ldap_ca_cert_file vouches for, unless none is wanted."""
+    query = f"ldap://127.0.0.1:{server.port}/o=base?sn?sub?(uid=fred)"
+    for options, error in (
+            ({"ldap_ca_cert_file": str(server.certificate)}, ""), ({"ldap_require_cert": "never"}, ""),
+            ({"ldap_require_cert": "hard"}, "failed to initiate TLS processing on an LDAP session to server")):
+        scope = make_scope(ldap_start_tls=True, **options)
+        result = find("ldap", query, None, scope)
+        tidy(scope)
+        assert (result.value == "Flint") if not error else (result.deferred and error in result.error), result
 
 
 def record(name: str) -> None:

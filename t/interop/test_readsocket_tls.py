@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from families import ask
-from servers import find
+from servers import make_certificate
 
 from compare import PYEXIM, find_exim
 
@@ -68,11 +67,8 @@ class Answering(threading.Thread):
 
 @pytest.fixture
 def ports(tmp_path: Path) -> Iterator[dict[str, str]]:
-    openssl = find("openssl")
-    if openssl is None:
+    if make_certificate(tmp_path) is None:
         pytest.skip("no openssl to make a certificate with")
-    subprocess.run([openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-days", "2",
-                    "-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "cert")], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
     servers = Answering(context), Answering(None)

@@ -40,6 +40,17 @@ def free_port() -> int:
         return port
 
 
+def make_certificate(top: Path) -> Path | None:
+    """Make a certificate for 127.0.0.1, signed by itself: files cert and key; None without the program for it."""
+    openssl = find("openssl")
+    if openssl is None:
+        return None
+    subprocess.run([openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2", "-keyout", str(top / "key"), "-out",
+                    str(top / "cert")], check=True, capture_output=True)
+    return top / "cert"
+
+
 class Server:
     """A process that serves from a private directory until the end of the with statement."""
 
@@ -225,7 +236,7 @@ class Postgres(Server):
 
 
 class Ldap(Server):
-    """An OpenLDAP server with a small directory, on TCP and on a socket."""
+    """An OpenLDAP server with a small directory, on TCP (with STARTTLS) and on a socket."""
 
     programs = ("slapd", "slapadd")
 
@@ -235,7 +246,11 @@ class Ldap(Server):
 
     def prepare(self) -> None:
         (self.top / "data").mkdir()
-        (self.top / "slapd.conf").write_text((DATA / "ldap.conf").read_text().replace("@TOP@", str(self.top)))
+        conf = (DATA / "ldap.conf").read_text().replace("@TOP@", str(self.top))
+        self.certificate = make_certificate(self.top)
+        if self.certificate is not None:
+            conf = f"TLSCertificateFile {self.certificate}\nTLSCertificateKeyFile {self.top}/key\n{conf}"
+        (self.top / "slapd.conf").write_text(conf)
         self.run("slapadd", "-q", "-f", f"{self.top}/slapd.conf", stdin=(DATA / "ldap.ldif").read_text())
 
     def command(self) -> list[str]:

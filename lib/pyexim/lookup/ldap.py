@@ -38,7 +38,11 @@ _NUMBERS: Final = {"size": "size_limit", "time": "time_limit", "nettime": "net_t
 
 
 class Unreachable(Exception):
-    """A server cannot be asked; the next of the list may be.  The text says why."""
+    """A server cannot be asked; the next of the list may be.  The text says why, ``step`` what was tried."""
+
+    def __init__(self, text: str, step: str = "bind the LDAP connection to") -> None:
+        super().__init__(text)
+        self.step = step
 
 
 @dataclass(slots=True)
@@ -143,7 +147,7 @@ class Ldap(Lookup):
             try:
                 return self._ask(server, q, main)
             except Unreachable as e:
-                outcome = Deferred(f"failed to bind the LDAP connection to server {server or 'localhost'} - {e}")
+                outcome = Deferred(f"failed to {e.step} server {server or 'localhost'} - {e}")
         return outcome
 
     def _ask(self, server: str, q: Query, main: Any) -> Outcome:
@@ -211,8 +215,8 @@ def _connect(server: str, q: Query, main: Any) -> Any:
                                       auto_referrals=q.referrals, receive_timeout=q.net_time or None,
                                       raise_exceptions=False, return_empty_attributes=False)
         connection.open()
-        if main.ldap_start_tls and not tls and not local and not connection.start_tls():
-            raise Unreachable("failed to initiate TLS processing on an LDAP session")
+        if main.ldap_start_tls and not tls and not local:
+            _start_tls(connection)
         if not connection.bind():
             code = connection.result["result"]
             raise Unreachable(f"LDAP error {code}: {_ERRORS.get(code, connection.result['description'])}")
@@ -221,6 +225,16 @@ def _connect(server: str, q: Query, main: Any) -> Any:
     except (LDAPException, OSError) as e:
         raise Unreachable(str(e)) from None
     return connection
+
+
+def _start_tls(connection: Any) -> None:
+    trouble = "the server refuses"
+    try:
+        if connection.start_tls():
+            return
+    except (LDAPException, OSError) as e:
+        trouble = str(e)
+    raise Unreachable(f"ldap_start_tls_s() returned -1: {trouble}", "initiate TLS processing on an LDAP session to")
 
 
 class Ldapdn(Ldap):
