@@ -318,7 +318,7 @@ def parse_lookup(parser: Parser, name: str) -> Part:
             result = call(spec, wanted, file, scope)
             if result.deferred:
                 if result.at_open:
-                    raise ExpansionDefer(result.error)
+                    raise ExpansionError(result.error)  # a plain failure in Exim, other than one of the search
                 raise ExpansionDefer(f'lookup of "{printable(wanted)}" gave DEFER: {result.error}')
             if result.found and result.wild is not None:
                 set_numeric(scope, ["", like(result.wild, wanted), like(result.fixed, wanted)])

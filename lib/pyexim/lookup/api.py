@@ -220,6 +220,7 @@ def find(type_spec: str, key_or_query: str, file: str | None, scope: Scope) -> L
     if lookup.query_style:
         return _query(lookup, spec, key_or_query, store, scope)
     if file is None or is_tainted(file):
+        scope.services.log.panic(f"Tainted filename for search: '{untaint(file or '')}'")
         return _deferred(f"Tainted filename for search '{untaint(file or '')}'", at_open=True)
     if "\0" in file:
         return _deferred(NUL_IN_NAME, at_open=True)
