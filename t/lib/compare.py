@@ -11,7 +11,8 @@ A scenario is one text file (t/compare/cases/TOPIC/NAME.case) of sections, each 
     === exim ARGUMENTS       run the command; the lines below are its standard input
     === shell COMMANDS       run a shell command in @TOP@ ($EXIM is the command with -C)
     === client               talk to a daemon started for it: each line is sent after the reply to the
-                             one before; "~ TEXT" sends without waiting for a reply, "wait" reads one
+                             one before; "~ TEXT" sends without waiting for a reply, "wait" reads one;
+                             "early TEXT" at the beginning is sent as it is, before the greeting
     === settle               wait until the queue is empty
     === ignore WHAT: WHY     leave something out of the comparison: stdout, stderr, mainlog, rejectlog,
                              paniclog, mail, spool, sink, exit
@@ -360,15 +361,18 @@ class Runner:
                         return
                 said.append("(closed)\n")
 
+            lines = self.values(section.body).splitlines()
             try:
+                while lines and lines[0].startswith("early "):
+                    sock.sendall(unescaped(lines.pop(0)[6:]))
                 reply()
-                for line in self.values(section.body).splitlines():
+                for line in lines:
                     if line == "wait":
                         reply()
                         continue
                     quiet = line.startswith("~ ")
                     text = line[2:] if quiet else line
-                    sock.sendall(text.encode("latin-1").decode("unicode_escape").encode("latin-1") + b"\r\n")
+                    sock.sendall(unescaped(text) + b"\r\n")
                     if not quiet:
                         reply()
                 sock.settimeout(0.5)
@@ -414,6 +418,11 @@ class Runner:
             if size != last:
                 last, since = size, time.monotonic()
             time.sleep(0.02)
+
+
+def unescaped(text: str) -> bytes:
+    """Return the octets that a line with escapes stands for."""
+    return text.encode("latin-1").decode("unicode_escape").encode("latin-1")
 
 
 def without_tree(header: str) -> str:

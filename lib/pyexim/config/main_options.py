@@ -275,8 +275,7 @@ class MainOptions:
     hosts_connection_nolog: str | None = option(HOST_LIST, None, expanded=True,
         doc="Clients whose connections are not logged.")
     hosts_proxy: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Proxies in front of the daemon that speak the PROXY protocol.",
-        no_effect="the extension is not there yet")
+        doc="Proxies in front of the daemon that speak the PROXY protocol.")
     hosts_require_alpn: str | None = option(HOST_LIST, None, expanded=True,
         doc="Clients that must offer an ALPN name that is accepted.",
         no_effect="TLS is not there yet on the server's side")
@@ -413,8 +412,7 @@ class MainOptions:
     prod_requires_admin: bool = option(BOOL, True,
         doc="Restrict -M, -q and -R to admin users.")
     proxy_protocol_timeout: int = option(TIME, 3,
-        doc="How long a proxy may take to tell about its client.",
-        no_effect="the extension is not there yet")
+        doc="How long a proxy may take to tell about its client.")
     qualify_domain: str | None = option(STRING, None,
         doc="The domain added to senders without one.")
     qualify_recipient: str | None = option(STRING, None,

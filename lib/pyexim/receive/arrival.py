@@ -30,6 +30,8 @@ def line(incoming: Incoming) -> str:
     text += " " + host_and_ident(conn, log)
     if conn.received_protocol:
         text += f" P={conn.received_protocol}"
+    if conn.proxy_local_address and selected("proxy"):
+        text += f" PRX={conn.proxy_local_address}"
     if incoming.pipelining is not None and selected("pipelining"):
         text += f" L{incoming.pipelining}"
     if conn.tls_in.active:

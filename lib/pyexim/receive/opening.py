@@ -40,6 +40,7 @@ def begin(session: Session) -> bool:
     if conn.kind == "tcp" or not session.local:
         if not _check_host(session):
             return False
+        _proxy(session)
     if session.log.wants("smtp_connection") and not (
             main.hosts_connection_nolog and session.matches(main.hosts_connection_nolog, "hosts_connection_nolog")):
         session.logged_connection = True
@@ -94,6 +95,16 @@ def _check_host(session: Session) -> bool:
                             f"and load average = {session.run.load_average() / 1000:.2f}")
             return False
     return True
+
+
+def _proxy(session: Session) -> None:
+    """Let a proxy say whom it speaks for."""
+    main = session.main
+    session.show_lists("hosts_proxy")
+    if main.hosts_proxy and session.conn.kind == "tcp" and session.matches(main.hosts_proxy, "hosts_proxy"):
+        from pyexim.receive import proxy  # only where it is configured
+
+        proxy.negotiate(session)
 
 
 def _connect_acl(session: Session) -> bool:

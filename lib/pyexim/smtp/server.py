@@ -119,6 +119,8 @@ class Server:
         self._rcpt_same = True
         self._tail: TooMany | None = None
         self._last_line = ""
+        self.refuse_all = ""
+        """Why every command but QUIT is refused (no header from a proxy that must send one)."""
         self.more_input: Callable[[], bool] | None = None
         """Set while synchronisation is enforced: tells whether the client has sent more than was read."""
 
@@ -403,6 +405,9 @@ class Server:
     def _command(self, line: str) -> Event:
         if self._at < len(self._in) and self.pipelining and line[:4].upper() != "BDAT":
             self.pipelined = True  # (what follows a BDAT command is its chunk)
+        if self.refuse_all and line.strip().upper() != "QUIT":
+            self._out.append(Reply(503, self.refuse_all).encode(self.multiline))
+            return Refused("protocol", line, self.refuse_all, "", False)
         if line.endswith("\n"):
             return self._unknown(line[:-1])
         if "\0" in line:
