@@ -72,12 +72,14 @@ def _cutthrough(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
 
 
 def _debug(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
-    start = run.scope.facts.get("debug_control")
-    if start is not None:
-        start(rest)
-    elif run.controls.debug is None:
-        _absent(run, '"control = debug" is not there yet: no debug log is written')
-    run.controls.debug = rest or "on"
+    conn, start = run.scope.conn, run.scope.facts.get("debug_control")
+    if start is None or (conn is not None and conn.host_checking):
+        return OK  # -bh, and what has no session: debugging output goes to standard error there, where -d asks for it
+    debug = start(rest)
+    run.trace = None
+    if debug is not None and debug.selected("acl"):
+        from pyexim.acl.trace import Trace  # only where something is shown
+        run.trace = Trace(debug)
     return OK
 
 

@@ -119,12 +119,11 @@ def negate(step: Step) -> Step:
 def run_compiled(run: AclRun, acl: CompiledAcl) -> int:
     """Run an ACL to its end; OK, FAIL, FAIL_DROP, DEFER, ERROR or DISCARD, with the texts in ``run``."""
     trace = run.trace
-    if trace is None:
-        code = _statements(run, acl, None)
-        return FAIL if code is None else code
-    trace.start(run, acl)
+    if trace is not None:
+        trace.start(run, acl)
     code = _statements(run, acl, trace)
-    trace.end(run, acl, code)
+    if run.trace is not None:  # which ``control = debug`` may have changed
+        run.trace.end(run, acl, code)
     return FAIL if code is None else code
 
 
@@ -147,6 +146,7 @@ def _statements(run: AclRun, acl: CompiledAcl, trace: Trace | None) -> int | Non
                 break
         if code < OK:
             code = OK
+        trace = run.trace
         if trace is not None:
             trace.tested(run, verb, code, acl)
         if code in (DEFER, ERROR):

@@ -51,9 +51,18 @@ def parse_topics(text: str) -> frozenset[str]:
 
 
 class Debug:
-    """Where debugging output goes; made once for a process, if at all."""
+    """Where debugging output goes: made once for a process, if at all, or for a session (``control = debug``).
 
-    def __init__(self, topics: Iterable[str], *, host_checking: bool = False) -> None:
+    ``fd`` is standard error or that of a file.  ``hold_back`` octets at most are kept in memory, the latest, until
+    ``trigger`` is called; 0 writes everything at once.
+    """
+
+    def __init__(self, topics: Iterable[str], *, host_checking: bool = False, fd: int = 2, hold_back: int = 0) -> None:
+        self.fd = fd
+        self.panic_triggers = False
+        """A line of the panic log is a trigger."""
+        self._held: bytearray | None = bytearray() if hold_back else None
+        self._hold_back = hold_back
         self.chosen = frozenset(topics)
         """What -d or -v selected."""
         self.topics = self.chosen | HOST_CHECKING if host_checking else self.chosen
@@ -95,12 +104,26 @@ class Debug:
         self._at_start = text.endswith("\n")
         data = b"".join(c.encode("latin-1") if c < "\u0100" else c.encode("utf-8") for c in text_out) if not (
             text_out.isascii()) else text_out.encode("ascii")
+        if self._held is not None:
+            self._held += data
+            del self._held[:-self._hold_back]
+            return
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
         try:
-            sys.stderr.flush()
+            if self.fd == 2:
+                sys.stderr.flush()
             while data:
-                data = data[os.write(2, data):]
+                data = data[os.write(self.fd, data):]
         except (OSError, ValueError):
             return
+
+    def trigger(self) -> None:
+        """Write what was held back; from now on everything is written at once."""
+        held, self._held = self._held, None
+        if held:
+            self._put(bytes(held))
 
     def log(self, where: str, text: str, selector: str = "") -> None:
         """Show a line of the logs: which ones it is for (MAIN, REJECT, PANIC), and the line."""

@@ -136,6 +136,8 @@ class Log:
         """Write to the panic log and the main log: something is wrong with this program or its set-up."""
         if self.debug is not None:
             self.debug.log("MAIN PANIC", text)
+            if self.debug.panic_triggers:
+                self.debug.trigger()
         self._write("main", text, message_id)
         self._write("panic", text, message_id, duplicate=True)
         if self.stderr and not self.to_stderr:
@@ -218,6 +220,14 @@ class Log:
             if stat.S_ISREG(st.st_mode) and st.st_uid == 0:
                 os.fchown(fd, self.settings.uid, self.settings.gid)
         return fd
+
+    def open_debug_file(self, tag: str) -> tuple[int, str]:
+        """Open the file that ``control = debug`` writes to; (descriptor, path).  OSError."""
+        path = self._path("debug")
+        if "/" not in path:
+            raise FileNotFoundError(2, "no log files")
+        path += tag
+        return self._create(path), path
 
     def _to_file(self, name: str, text: str) -> None:
         data = text.encode("latin-1", "replace")

@@ -131,3 +131,5 @@ def end(session: Session) -> None:
         history = _history(session).replace("  C=", " C=")
         text = f"no MAIL in SMTP connection from {host_and_ident(conn, log, use_h=False)}{_since(session)}{history}"
         log.main(text, selector="smtp_no_mail")
+    if session.session_debug is not None:
+        session.session_debug.stop()

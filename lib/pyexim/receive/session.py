@@ -8,6 +8,8 @@ Spec: chapter "SMTP processing"; log lines as in "Log files".
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pyexim.acl import api as acl
 from pyexim.acl.controls import AclControls, controls_of
 from pyexim.base.errors import ExpansionError, ForcedFail
@@ -43,6 +45,9 @@ from pyexim.smtp.server import (
     TooMany,
 )
 
+if TYPE_CHECKING:
+    from pyexim.receive.debugging import SessionDebug
+
 _UNQUALIFIED = ("allow_unqualified_sender", "allow_unqualified_recipient")
 
 
@@ -61,6 +66,8 @@ class Session:
         self.inetd = inetd
         self.scope = Scope(run.config, run.services, conn=conn)
         self.scope.message = Message(conn=conn)
+        self.session_debug: SessionDebug | None = None
+        self.scope.facts["debug_control"] = self.control_debug
         self.local = conn.sender_host_address is None
         self.controls: AclControls = controls_of(self.scope)
         main = self.main
@@ -98,6 +105,14 @@ class Session:
         self._origin: Origin | None = None
         self._originator = ("", -1, -1)
         self.active_hostname = run.config.main.primary_hostname or ""
+
+    def control_debug(self, options: str) -> object:
+        """Do what ``control = debug`` with these options says; the output, where it is on."""
+        if self.session_debug is None:
+            from pyexim.receive.debugging import SessionDebug  # rarely asked for
+
+            self.session_debug = SessionDebug(self)
+        return self.session_debug(options)
 
     # -- what handlers use
 
