@@ -20,7 +20,6 @@ from pyexim.receive.closing import lost_where
 from pyexim.receive.message import Incoming
 from pyexim.receive.session import Session
 from pyexim.receive.texts import connection_info
-from pyexim.rewrite import api as rewrite
 from pyexim.smtp.data import FileData
 from pyexim.smtp.parameters import MAIL_PARAMETERS, split_parameters
 
@@ -159,10 +158,6 @@ class Batch:
         elif address and "@" not in address:
             address = f"{address}@{self.main.qualify_domain}"
         self.session.envelope.raw_sender = address
-        if self.run.config.rewrite and address and rewrite.has_rules(self.run.config, "F"):
-            unrewritten, address = address, rewrite.rewrite_one(taint(address), "F", self.session.scope)
-            if address != unrewritten:
-                message.unrewritten_sender = taint(unrewritten)
         message.sender_address = taint(address)
         self.sender_given = True
 

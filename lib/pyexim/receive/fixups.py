@@ -113,6 +113,8 @@ def fix(fields: Fields, message: Message, scope: Scope, controls: AclControls, o
         _rewrite_recipients(fields, message, scope)
     if active:
         _fix_from(fields, message, scope, controls, origin)
+    if origin.smtp:
+        _rewrite_sender(message, scope)
     if message.unrewritten_sender:
         _add(fields, Header(taint(f"X-rewrote-sender: {message.unrewritten_sender}\n"), "*"))
     if active:
@@ -286,6 +288,15 @@ def _rewrite_recipients(fields: Fields, message: Message, scope: Scope) -> None:
         if new != old:
             recipient.address = new
             _add(fields, Header(taint(f"X-rewrote-original-recipient: {old}\n"), "*"))
+
+
+def _rewrite_sender(message: Message, scope: Scope) -> None:
+    """Rewrite the sender that came by SMTP: not before now, so that the ACLs before DATA see what the client said."""
+    if message.sender_address and rewrite.has_rules(scope.config, "F"):
+        old = message.sender_address
+        message.sender_address = taint(rewrite.rewrite_one(old, "F", scope))
+        if message.sender_address != old:
+            message.unrewritten_sender = old
 
 
 def _rewrite(fields: Fields, message: Message, scope: Scope) -> None:

@@ -26,7 +26,7 @@ from pyexim.receive import arrival, collect, fixups
 from pyexim.receive.api import ReceiveRun
 from pyexim.receive.collect import FROM_LINE, Collector
 from pyexim.receive.received import received_text
-from pyexim.receive.texts import host_and_ident
+from pyexim.receive.texts import host_and_ident, sender_text
 from pyexim.spool import api as spool
 
 TEMPORARY: Final = "Temporary local problem - please try later"
@@ -366,7 +366,7 @@ class Incoming:
         log = scope.services.log
         deferred = result.status == acl.DEFER
         if self.smtp and not message.conn.batched:
-            text = f"{host_and_ident(message.conn, log)} F=<{message.sender_address}> " \
+            text = f"{host_and_ident(message.conn, log)} {sender_text(message)} " \
                    f"{'temporarily ' if deferred else ''}rejected after DATA"
             default_text = TEMPORARY if deferred else PROHIBITED
             detail = result.log_text or default_text

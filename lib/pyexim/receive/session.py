@@ -29,7 +29,7 @@ from pyexim.receive.channel import Channel, InputTimeout
 from pyexim.receive.commands import HANDLERS
 from pyexim.receive.fixups import Origin
 from pyexim.receive.message import PROHIBITED, TEMPORARY, Envelope, Incoming, Outcome, write_rejection
-from pyexim.receive.texts import connection_info, fold_reply, full_host, host_and_ident, shown
+from pyexim.receive.texts import connection_info, fold_reply, full_host, host_and_ident, sender_text, shown
 from pyexim.receive.transaction import literal_size
 from pyexim.smtp.server import (
     CLOSED,
@@ -195,7 +195,7 @@ class Session:
         sender = ""
         message = self.scope.message
         if self.core.state in ("sender", "ready") and message is not None and what.startswith("RCPT"):
-            sender = f"F=<{message.sender_address}> "
+            sender = sender_text(message) + " "
         text = f"{self.who()} {sender}{'temporarily ' if deferred else ''}rejected {what}"
         if result.log_text:
             text += f": {result.log_text}"

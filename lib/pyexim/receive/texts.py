@@ -12,6 +12,7 @@ from pyexim.base.octets import printable
 from pyexim.expand.hosts import sender_fullhost, sender_rcvhost
 from pyexim.expand.scope import LogSink
 from pyexim.model.connection import Connection
+from pyexim.model.message import Message
 
 MAX_REPLY_LINE: Final = 75
 """Octets of one reply line of a message's text; longer ones are divided at spaces."""
@@ -20,6 +21,15 @@ MAX_REPLY_LINE: Final = 75
 def full_host(conn: Connection, log: LogSink) -> str:
     """Return the client as $sender_fullhost shows it: name, HELO name in parentheses, address in brackets."""
     return sender_fullhost(conn, port=log.selected("incoming_port"))
+
+
+def sender_text(message: Message) -> str:
+    """Return what the line of a rejection says of the sender, and how the client has authenticated."""
+    conn = message.conn
+    text = f"F=<{message.sender_address}>"
+    if conn.sender_host_authenticated:
+        text += f" A={conn.sender_host_authenticated}" + (f":{conn.authenticated_id}" if conn.authenticated_id else "")
+    return text
 
 
 def host_and_ident(conn: Connection, log: LogSink, *, use_h: bool = True, interface: bool = True) -> str:

@@ -120,10 +120,6 @@ def mail(session: Session, command: Command) -> None:
         address = taint(f"{address}@{main.qualify_domain}")
     if not _size_allowed(session, message.message_size, given):
         return
-    if session.config.rewrite and address and rewrite.has_rules(session.config, "F"):
-        unrewritten, address = address, rewrite.rewrite_one(address, "F", session.scope)
-        if address != unrewritten:
-            message.unrewritten_sender = unrewritten
     message.sender_address = taint(address)
     session.envelope.raw_sender = given if parsed.domain_at or not given else address
     if main.smtp_ratelimit_mail:
