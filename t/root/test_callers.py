@@ -96,12 +96,20 @@ def test_what_an_ordinary_user_may_not_do(box: Box) -> None:
     refused = {("-bp",): "exim: permission denied", ("-bpc",): "exim: permission denied",
                ("-q",): "exim: permission denied", ("-qf",): "exim: permission denied",
                ("-R", "alice"): "exim: permission denied", ("-M", message): "exim: Permission denied",
-               ("-Mc", message): "exim: Permission denied", ("-Mvh", message): "Permission denied",
+               ("-Mc", message): "exim: Permission denied", ("-Mg", message): "exim: permission denied",
+               ("-oP", "/x", "-bV"): f"exim: only uid=0 or uid={pwd.getpwnam(mail_user()).pw_uid} can use -oP and -oPX "
+               f"(uid={pwd.getpwnam(USER).pw_uid} euid=0 | {pwd.getpwnam(USER).pw_uid})",
+               ("-bP", "macros"): "exim: permission denied",
                ("-bd",): "exim: permission denied", ("-q5m",): "exim: permission denied",
                ("-d", "-bV"): "exim: debugging permission denied"}
     for arguments, text in refused.items():
         done = box.call(*arguments)
         assert (done.returncode, done.stderr.strip().splitlines()[-1:]) == (1, [text]), arguments
+    for arguments in (("-Mvh", message), ("-Mf", message), ("-Mvc", message), ("-Mar", message, "a@b")):
+        done = box.call(*arguments)
+        assert (done.returncode, done.stdout) == (1, "Permission denied\n"), arguments
+    done = box.call("-Mf", "16VDhn-00001b-D3")
+    assert (done.returncode, done.stdout) == (1, "Spool data file for 16VDhn-00001b-D3 does not exist\n")
     done = box.call("-Mrm", message, user="daemon")
     assert done.returncode == 1 and box.live.queue() == [message]
     assert box.call("-Mrm", message).returncode == 0  # the one who sent it may

@@ -34,11 +34,13 @@ def show_version(process: Process) -> int:
 
 def show_options(process: Process) -> int:
     """-bP: the configuration as read."""
-    from pyexim.config.show import show
+    from pyexim.config.show import DENIED, show
 
     c = process.command
     lines, code = show(process.config, c.arguments, admin=process.identity.admin, no_labels=c.terse,
                        environment=dict(os.environ))
+    if lines == [DENIED]:
+        raise UsageError(DENIED)
     sys.stdout.buffer.write("".join(line + "\n" for line in lines).encode("latin-1", "replace"))
     return code
 

@@ -173,7 +173,6 @@ def _log_line(process: Process) -> int:
 def _remove_pid_file(process: Process) -> int:
     from pyexim.daemon import pidfile
 
-    require_admin(process)
     path = pidfile.path_of(process)
     pidfile.remove(path, pidfile.read(path))
     return EX_OK
@@ -203,11 +202,20 @@ def require_admin(process: Process) -> None:
         raise UsageError("exim: permission denied")
 
 
+def _check_pid_file(process: Process) -> None:
+    """Refuse -oP and -oPX of anybody but root and the exim user: they write and remove files."""
+    me, command = process.identity, process.command
+    if (command.pid_file is not None or command.mode == "pid_file") and me.uid not in (0, me.exim_uid):
+        raise UsageError(f"exim: only uid=0 or uid={me.exim_uid} can use -oP and -oPX "
+                         f"(uid={me.uid} euid={os.geteuid()} | {me.uid})")
+
+
 def run(process: Process) -> int:
     """Run the mode of a configured process."""
     command = process.command
     if command.syslog_tag is not None and not process.identity.admin:
         raise UsageError("exim: you lack sufficient privilege to specify syslog process name")
+    _check_pid_file(process)
     if command.suppress_fixups and not process.identity.trusted:
         raise UsageError("exim: permission denied (-G requires a trusted user)")
     if command.debug is not None and not process.identity.admin:

@@ -73,8 +73,8 @@ def act_on_messages(process: Process) -> int:
     """The -M switches that are no deliveries."""
     command, me = process.command, process.identity
     switch = command.action
-    if not me.admin and switch not in ("Mrm",):
-        sys.stderr.write("Permission denied\n")
+    if not me.admin and switch in ("Mg", "MG"):
+        sys.stderr.write("exim: permission denied\n")
         return 1
     if switch == "Mg":
         return give_up(process)

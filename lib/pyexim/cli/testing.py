@@ -134,10 +134,12 @@ def _scope_of_file(process: Process, path: str) -> Scope:
     apply_om(conn, command.oma, process)
     run = make_receive_run(process, lambda message_id, queue: None)
     try:
-        message, scope = message_of_file(path, replace(submission_of(process, sender_of(process)), recipients=[]),
-                                         conn, run)
+        message, scope, has_header = message_of_file(
+            path, replace(submission_of(process, sender_of(process)), recipients=[]), conn, run)
     except OSError as e:
         raise UsageError(f"exim: failed to open {path}: {e.strerror}") from None
+    if not has_header:
+        write("Warning: no message headers read\n")
     scope.message = message
     scope.facts["enable_dollar_recipients"] = True
     return scope

@@ -51,7 +51,14 @@ def act(switch: str, arguments: list[str], run: ActionRun) -> int:
         if len(arguments) > 1 and switch != "Mvc":
             run.say("*** Only one message can be listed at once\n")
             return 1
-        return SHOW[switch](arguments[0], run)
+        if not run.admin and switch != "Mvc":
+            return 0 if _denied(run) else 1
+        return _locked_away(arguments[0], run) if not run.admin else SHOW[switch](arguments[0], run)
+    if not run.admin and switch != "Mrm":
+        done = [_locked(i, run, lambda _: _denied(run)) for i in (arguments[:1] if switch in EDIT else arguments)]
+        if switch == "Mmad":
+            run.say("\n")
+        return 0 if all(done) else 1
     if switch in EDIT:
         return 0 if _locked(arguments[0], run, lambda m: EDIT[switch](m, arguments[1:], run)) else 1
     action = MARK[switch]
@@ -62,6 +69,16 @@ def act(switch: str, arguments: list[str], run: ActionRun) -> int:
     if switch in ("Mmad", "MG"):
         run.say("\n")
     return 0 if good else 1
+
+
+def _denied(run: ActionRun) -> bool:
+    run.say("Permission denied\n")
+    return False
+
+
+def _locked_away(message_id: str, run: ActionRun) -> int:
+    """-Mvc by somebody who may not see the message: whether it is there is said all the same."""
+    return 0 if _locked(message_id, run, lambda _: _denied(run)) else 1
 
 
 def is_action(switch: str) -> bool:
@@ -169,8 +186,7 @@ def remove(locked: spool.LockedMessage, run: ActionRun) -> bool:
     """-Mrm: by an admin user, or by who put the message there."""
     message = locked.message
     if not run.admin and run.uid != message.originator_uid:
-        run.say("Permission denied\n")
-        return False
+        return _denied(run)
     locked.remove()
     run.say(f"Message {message.message_id} has been removed\n")
     _note(locked, run, f"removed by {run.login}")

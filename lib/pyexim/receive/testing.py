@@ -44,8 +44,9 @@ class _Unstored(Extracting):
         message.received_count += 1
 
 
-def message_of_file(path: str, submission: Submission, conn: Connection, run: ReceiveRun) -> tuple[Message, Scope]:
-    """Return the message in a file, and a scope of it; OSError where it cannot be read.
+def message_of_file(path: str, submission: Submission, conn: Connection,
+                    run: ReceiveRun) -> tuple[Message, Scope, bool]:
+    """Return the message in a file, a scope of it, whether it has a header; OSError where it cannot be read.
 
     With -t the recipients are taken from its header.
     """
@@ -57,7 +58,7 @@ def message_of_file(path: str, submission: Submission, conn: Connection, run: Re
     message = incoming.message
     conn.received_protocol = None
     message.data_path, message.data_start = path, _body_start(data)
-    return message, task.scope
+    return message, task.scope, bool(incoming.collector.fields)
 
 
 def _body_start(data: bytes) -> int:

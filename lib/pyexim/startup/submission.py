@@ -166,7 +166,8 @@ def serve_host_test(process: Process, conn: Connection, run: ReceiveRun) -> int:
     sys.stdout.write(f"\n**** SMTP testing session as if from host {conn.sender_host_address}\n"
                      "**** but without any ident (RFC 1413) callback.\n**** This is not for real!\n\n")
     sys.stdout.flush()
-    return serve_stdio(0, 1, conn, run)
+    serve_stdio(0, 1, conn, run)
+    return 0
 
 
 def submit_own(process: Process, arguments: list[str], fd: int) -> int:
