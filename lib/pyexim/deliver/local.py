@@ -27,6 +27,7 @@ from pyexim.model.address import Address
 from pyexim.model.message import Message
 from pyexim.spool.api import append_line, journal_lines, parse_header_file
 from pyexim.transports.base import Result, TransportRun
+from pyexim.transports.trace import observed
 
 ERRNO_UIDFAIL = -28
 ERRNO_BADUGID = -29
@@ -237,7 +238,7 @@ def deliver_batch(values: dict[str, Any], batch: list[Address], message: Message
                        home_dir=home, current_dir=unpack(values.get("cwd")))
     submissions: list[tuple[list[str], str]] = []
     services.submit = _collector(submissions)
-    results: list[Result] = transport.driver.deliver(batch, run)
+    results: list[Result] = observed(transport, batch, run)
     for result in results:
         result.journal_error = not_journalled.get(id(result.address), 0)
     if results:

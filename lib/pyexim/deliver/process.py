@@ -188,7 +188,12 @@ class _Delivery:
         hints = self.services.hints
         if hints is None:
             return None
-        return find_record(hints, key, self.config, self.now)
+        record = find_record(hints, key, self.config, self.now)
+        debug = self.services.debug
+        if debug is not None and debug.selected("retry"):
+            known = f"next try={record.next_try - self.now:+.0f}s {record.text}" if record else "no retry record"
+            debug("retry", f"Considering: {key}\n  {known}")
+        return record
 
     def _route(self, addresses: list[Address]) -> None:
         """Route everything, and record what routing alone settled."""

@@ -22,6 +22,7 @@ from pyexim.expand.scope import Scope
 from pyexim.model.address import Address
 from pyexim.spool.api import LockedMessage
 from pyexim.transports.base import DEFER, PENDING, Result, TransportRun
+from pyexim.transports.trace import observed
 
 
 @dataclass(slots=True)
@@ -113,7 +114,7 @@ def deliver_batch(batch: list[Address], path: str, remote: RemoteRun, *, data_fd
     with entered(batch[0], scope) as free:
         if not free:
             return [Result(a, DEFER, "concurrency limit reached for transport", errno=ERRNO_TRETRY) for a in batch]
-        results: list[Result] = transport.driver.deliver(batch, run)
+        results: list[Result] = observed(transport, batch, run)
     told = {id(r.address) for r in results}
     results += [Result(a, DEFER, "the transport gave no result", errno=-1) for a in batch if id(a) not in told]
     for result in results:

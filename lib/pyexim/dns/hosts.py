@@ -10,6 +10,7 @@ import os
 import random
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pyexim.base.ipaddress import is_ip, reverse_name
@@ -48,6 +49,8 @@ def resolver_of(scope: Scope) -> Resolver:
         make = services.make_resolver or make_resolver
         resolver = make(scope.config)
         resolver.tell = services.log.main
+        if services.debug is not None and services.debug.selected("dns"):
+            resolver.trace = partial(services.debug, "dns")
         services.resolver = resolver
     assert resolver is not None
     return resolver
@@ -58,6 +61,18 @@ def resolver_of(scope: Scope) -> Resolver:
 
 def addresses_of(name: str, scope: Scope) -> Addresses:
     """Look a host name up by the system's means (/etc/hosts, then the DNS)."""
+    found = _addresses_of(name, scope)
+    debug = scope.services.debug
+    if debug is not None and debug.selected("host_lookup"):
+        debug("host_lookup", f"finding IP address for {name}")
+        for address in found.addresses:
+            debug("host_lookup", f"  name={found.name} address={address}")
+        if not found.addresses:
+            debug("host_lookup", f"  {'no answer yet' if found.deferred else 'not found'}: {found.error}")
+    return found
+
+
+def _addresses_of(name: str, scope: Scope) -> Addresses:
     resolver = scope.services.resolver
     if resolver is not None and resolver.fixed_servers:
         found = hosts_file_addresses(name)

@@ -59,6 +59,14 @@ class Answer:
         return [r.value for r in self.records]
 
 
+_OUTCOMES: Final = {FOUND: "success", NODATA: "NO_DATA", NO_NAME: "HOST_NOT_FOUND", AGAIN: "TRY_AGAIN"}
+
+
+def _outcome(answer: Answer) -> str:
+    """Return how -d+dns calls what came of a question."""
+    return _OUTCOMES[answer.status]
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The options that concern the DNS."""
@@ -92,6 +100,8 @@ class Resolver:
         """Made for a test: the system's own ways of finding hosts are not to be used."""
         self.tell: Callable[[str], None] | None = None
         """Gets a line for each slow question."""
+        self.trace: Callable[[str], None] | None = None
+        """Gets a line for each question (-d+dns)."""
         self._servers = tuple(servers) if servers else settings.system.servers
         self._in_list = in_list
         self._name_pattern: Callable[[str], Any] | None = None
@@ -114,9 +124,13 @@ class Resolver:
         have = self._cache.get(key)
         if have is not None:
             if have[0] > now:
+                if self.trace is not None:
+                    self.trace(f"DNS lookup of {name} ({rtype}): using cached value {_outcome(have[1])}")
                 return have[1]
             del self._cache[key]
         answer = self._searched(name, rtype, qualify_single, search_parents, dnssec, retrans, retry)
+        if self.trace is not None:
+            self.trace(f"DNS lookup of {name} ({rtype}) {'succeeded' if answer else 'gave ' + _outcome(answer)}")
         if timed and self.tell is not None and self.settings.slow_ms:
             taken = int((self.clock.monotonic() - now) * 1000)
             if taken > self.settings.slow_ms:

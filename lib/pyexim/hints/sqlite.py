@@ -42,7 +42,9 @@ class SqliteHints:
     """A ``Hints`` store in files; ``log`` gets a line when something is wrong with one."""
 
     def __init__(self, directory: str, *, uid: int = -1, gid: int = -1,
-                 log: Callable[[str], None] | None = None) -> None:
+                 log: Callable[[str], None] | None = None, trace: Callable[[str], None] | None = None) -> None:
+        """``log`` is told of damage, ``trace`` of each step."""
+        self._trace = trace
         self._directory = directory
         self._uid = uid
         self._gid = gid
@@ -62,6 +64,8 @@ class SqliteHints:
         """Return (value, time of writing) for a key."""
         found: tuple[str, float] | None = self._run(database, False, lambda c: c.execute(
             "SELECT value, written FROM hints WHERE key = ?", (key,)).fetchone(), None)
+        if self._trace is not None:
+            self._trace(f"{database}: read key={key}{'' if found is not None else ': not found'}")
         return found
 
     def put(self, database: str, key: str, value: str, now: float) -> None:
@@ -87,6 +91,10 @@ class SqliteHints:
             if c.in_transaction:
                 c.execute("COMMIT")
         self._run(database, bool(puts), work, None)
+        if self._trace is not None:
+            for step, keys in (("write", list(puts)), ("delete", deletes)):
+                for key in keys:
+                    self._trace(f"{database}: {step} key={key}")
 
     def items(self, database: str) -> list[tuple[str, str, float]]:
         """Return all (key, value, written), for the maintenance tools."""
@@ -126,6 +134,9 @@ class SqliteHints:
                 c.execute("COMMIT")
         if rows:
             self._run("wait-" + transport, create, work, None)
+            if self._trace is not None:
+                for host, message_id in rows:
+                    self._trace(f"wait-{transport}: {'write' if create else 'delete'} key={host} {message_id}")
 
     def close(self) -> None:
         """Close the files."""
@@ -201,6 +212,8 @@ class SqliteHints:
         if self._uid >= 0:
             for suffix in ("-wal", "-shm"):
                 self._own(path + suffix)
+        if self._trace is not None:
+            self._trace(f"opened hints database {path}")
         entry = self._open[database] = _Open(connection, os.stat(path).st_ino)
         return entry
 

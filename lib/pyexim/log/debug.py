@@ -33,6 +33,8 @@ _ITEM: Final = re.compile(r"([+-])([A-Za-z0-9_]*)", re.ASCII)
 
 def parse_topics(text: str) -> frozenset[str]:
     """Return the topics that -d with this text selects; ValueError with Exim's text for a wrong one."""
+    if text.startswith("="):
+        return _numbered(text[1:])
     on = {topic for topic in TOPICS if topic not in _NOT_BY_DEFAULT}
     position = 0
     while position < len(text):
@@ -48,6 +50,15 @@ def parse_topics(text: str) -> frozenset[str]:
             raise ValueError(f"unknown debug_selector setting: {sign}{name}")
         position = m.end()
     return frozenset(on)
+
+
+def _numbered(text: str) -> frozenset[str]:
+    """Return the topics of a number as the first line shows it ("D=..."): -d=0x10."""
+    try:
+        bits = int(text, 0)
+    except ValueError:
+        raise ValueError(f"malformed debug_selector setting: a number is expected after =, not \"{text}\"") from None
+    return frozenset(topic for bit, topic in enumerate(TOPICS) if bits >> bit & 1)
 
 
 class Debug:

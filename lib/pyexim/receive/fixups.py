@@ -20,6 +20,7 @@ from pyexim.mailfmt.address import fix_phrase, parse_address
 from pyexim.mailfmt.header import RESENT, TYPES
 from pyexim.match.lists import split_list
 from pyexim.model.message import Header, Message
+from pyexim.receive import trace
 from pyexim.receive.received import make_message_id
 from pyexim.rewrite import api as rewrite
 
@@ -105,6 +106,16 @@ class Origin:
 
 def fix(fields: Fields, message: Message, scope: Scope, controls: AclControls, origin: Origin) -> None:
     """Do everything between the end of the header and the DATA ACL, but for the Received: line."""
+    debug = scope.services.debug
+    if debug is not None and debug.any("receive", "rewrite"):
+        trace.before(debug, fields.headers, message)
+        _fix(fields, message, scope, controls, origin)
+        trace.after(debug, fields.headers, message)
+    else:
+        _fix(fields, message, scope, controls, origin)
+
+
+def _fix(fields: Fields, message: Message, scope: Scope, controls: AclControls, origin: Origin) -> None:
     active = (origin.local or controls.submission) and not controls.suppress_local_fixups
     if active:
         _remove_sender(fields, scope, controls, origin)

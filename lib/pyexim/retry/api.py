@@ -9,6 +9,8 @@ Spec: chapter "Retry configuration".  Keys of the retry database are Exim's: "R:
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyexim.base.octets import printable
 from pyexim.base.record import dataclass
 from pyexim.config.configuration import Configuration
@@ -145,7 +147,28 @@ def update(items: list[RetryItem], scope: Scope, *, message_age: float) -> dict[
             puts[item.key] = format_record(record)
     if hints is not None and (puts or deletes):
         hints.update(DATABASE, puts, deletes, now)
+    debug = scope.services.debug
+    if debug is not None and debug.selected("retry"):
+        _show_update(debug, puts, deletes, exceeded, now)
     return exceeded
+
+
+def _show_update(debug: Any, puts: dict[str, str], deletes: list[str], exceeded: dict[str, bool], now: float) -> None:
+    """Show what -d+retry tells of an update."""
+    debug("retry", "Processing retry items")
+    for key in deletes:
+        debug("retry", f" deleted retry information for {key}")
+    for key, passed in exceeded.items():
+        record = parse_record(puts[key]) if key in puts else None
+        if record is None:
+            why = f" no retry rule for {key}: the failure is final" if passed else f" nothing to write for {key}"
+            debug("retry", why)
+            continue
+        debug("retry", f" Writing retry data for {key}\n"
+                       f"   first failed={record.first_failed:.0f} last try={record.last_try:.0f} "
+                       f"next try={record.next_try:.0f} (+{record.next_try - now:.0f}) expired={record.expired:d}\n"
+                       f"   errno={record.errno} more_errno={record.more_errno:x} {record.text}"
+                       + ("\n   on queue longer than maximum retry: the failure is final" if passed else ""))
 
 
 def judge(item: RetryItem, old: RetryRecord | None, scope: Scope, now: float,

@@ -72,8 +72,9 @@ def _apply(address: str, where: str, rules: RuleSet, scope: Scope) -> tuple[str,
                         return address, whole
                     break
                 new, item = outcome
-                if scope.services.log.selected("address_rewrite"):
-                    _log_main(scope, f'"{address}" from {NAMES[where]} rewritten as "{new}" by rule {rule.number}')
+                if scope.services.log.wants("address_rewrite"):
+                    _log_main(scope, f'"{address}" from {NAMES[where]} rewritten as "{new}" by rule {rule.number}',
+                              "address_rewrite")
                 address, whole = new, item
                 if not rule.repeat:
                     if rule.once:
@@ -92,9 +93,10 @@ def _apply(address: str, where: str, rules: RuleSet, scope: Scope) -> tuple[str,
         scope.vars.update(saved)
 
 
-def _log_main(scope: Scope, text: str) -> None:
+def _log_main(scope: Scope, text: str, selector: str = "") -> None:
     message = scope.message
-    scope.services.log.main(text, message_id=message.message_id if message is not None else None)
+    scope.services.log.main(text, message_id=message.message_id if message is not None else None,
+                            selector=selector)
 
 
 def _once(rule: Rule, address: str, where: str, scope: Scope) -> tuple[str, str | None] | bool | None:

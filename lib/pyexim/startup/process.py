@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import partial
 
 from pyexim import settings
 from pyexim.base.clock import SystemClock
@@ -183,8 +184,10 @@ class LazyHints:
             from pyexim.hints.sqlite import SqliteHints  # sqlite3 is heavy
 
             services, root = self._services, os.geteuid() == 0
+            debug = services.debug
+            trace = partial(debug, "hints_lookup") if debug is not None and debug.selected("hints_lookup") else None
             self._real = SqliteHints(f"{self._directory}/db", uid=services.exim_uid if root else -1,
-                                     gid=services.exim_gid if root else -1, log=services.log.panic)
+                                     gid=services.exim_gid if root else -1, log=services.log.panic, trace=trace)
         return getattr(self._real, name)
 
 

@@ -70,19 +70,20 @@ def request(program: str, arguments: list[str], *, flags: str = "-z", extra: str
         raise Usage(f"Usage: {program} {shown} {extra} <spool-directory> <database-name>\n"
                     f"  <database-name> = {NAMES}\n")
     path = f"{rest[0]}/db/{rest[1]}.sqlite"
-    hints = SqliteHints(f"{rest[0]}/db", log=lambda text: complain(text + "\n"), **_owner(f"{rest[0]}/db"))
+    uid, gid = _owner(f"{rest[0]}/db")
+    hints = SqliteHints(f"{rest[0]}/db", uid=uid, gid=gid, log=lambda text: complain(text + "\n"))
     if not os.path.exists(path) and program == "exim_dumpdb":
         raise Usage(f"** Failed to open hints database {path}: No such file or directory\n")
     return Request(rest[0], rest[1], hints, utc, keys, age)
 
 
-def _owner(directory: str) -> dict[str, int]:
+def _owner(directory: str) -> tuple[int, int]:
     """Return whose the files are that SQLite makes beside a database."""
     try:
         st = os.stat(directory)
     except OSError:
-        return {}
-    return {"uid": st.st_uid, "gid": st.st_gid}
+        return -1, -1
+    return st.st_uid, st.st_gid
 
 
 def describe(asked: Request, key: str, value: str, written: float) -> str:

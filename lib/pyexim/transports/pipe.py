@@ -167,6 +167,9 @@ class Pipe(Transport):
             return [Result(a, status, e.text, e.errno) for a in batch]
         o = self.options
         try:
+            debug = run.scope.services.debug
+            if debug is not None and debug.selected("exec"):
+                debug("exec", "direct command:\n" + "\n".join(f"  argument {i} = {a}" for i, a in enumerate(argv)))
             running = start(argv, environment, umask=o.umask, core=o.permit_coredump)
         except OSError as e:
             text = f"Failed to create child process for {self.name} transport: {e.strerror}"
