@@ -9,19 +9,28 @@ from live import Live
 
 MESSAGE = "From: old@test.example\nSubject: x\n\nbody\n"
 
+ROUTER = """\
+far:
+  driver = manualroute
+  domains = far.example
+  route_list = * 127.0.0.2
+  self = send
+  transport = out
+"""
+
 SAID = {
     "receive": [r"Sender: new@test\.example\nRecipients:\n  alice@test\.example\n", r">>Headers received:\nFrom: old@",
                 r">>Headers after rewriting and local additions:\n\* From: old@test\.example\nF From: new@"],
     "rewrite": [r'"old@test\.example" from env-from rewritten as "new@test\.example" by rule 1',
                 r"rewritten sender = new@test\.example\n"],
     "retry": [r"Considering: R:far\.example\n  no retry record\n",
-              r" Writing retry data for T:127\.0\.0\.1:127\.0\.0\.1:",
+              r" Writing retry data for T:127\.0\.0\.2:127\.0\.0\.2:",
               r"   errno=111 more_errno=\w+ Connection refused"],
     "transport": [r"appendfile transport entered: file\n--------> alice@test\.example <--------\n  file=",
                   r"file transport yields ok for alice@test\.example", r"smtp transport entered: out\n",
-                  r"Connecting to 127\.0\.0\.1 \[127\.0\.0\.1\]:\d+ \.\.\. failed: Connection refused"],
+                  r"Connecting to 127\.0\.0\.2 \[127\.0\.0\.2\]:\d+ \.\.\. failed: Connection refused"],
     "hints_lookup": [r"opened hints database .*/db/retry\.sqlite", r"retry: read key=R:far\.example: not found",
-                     r"retry: write key=T:127\.0\.0\.1", r"wait-out: write key=127\.0\.0\.1 "],
+                     r"retry: write key=T:127\.0\.0\.2", r"wait-out: write key=127\.0\.0\.2 "],
 }
 
 
@@ -29,7 +38,7 @@ SAID = {
 def outputs() -> dict[str, str]:
     said = {}
     for topic in SAID:
-        with Live() as live:
+        with Live(routers=ROUTER) as live:
             live.conf.write_text(live.conf.read_text() + "\nbegin rewrite\nold@test.example new@test.example\n")
             done = live.run(f"-d-all+{topic}", "-odf", "-f", "old@test.example", "alice@test.example", "x@far.example",
                             stdin=MESSAGE)
