@@ -15,7 +15,7 @@ import pytest
 from live import ROOT, Live, wait_until
 
 QUEUE = """\
-10m   721 16VDhn-00001b-D9 <> *** frozen ***
+10m   721 16VDhm-00001b-D9 <> *** frozen ***
           root@test.example
 
  2h  1.5K 16VDhn-00001b-D3 <alice@Test.example>
@@ -255,7 +255,7 @@ def test_waiting_for_a_lock_gives_up(tmp_path: Path) -> None:
         try:
             wait_until((tmp_path / "locked").exists, "the lock")
             done = ours("exim_lock", "-fcntl", "-retries", "1", "mb", "true", cwd=tmp_path)
-            assert done.returncode == 1 and "locking failed too many times" in done.stderr
+            assert done.returncode == 1 and "locking failed too many times" in done.stdout
             done = ours("exim_lock", "-fcntl", "-timeout", "1", "-retries", "1", "mb", "true", cwd=tmp_path)
             assert done.returncode == 1
         finally:

@@ -374,6 +374,8 @@ def show_log(message_id: str, run: ActionRun) -> int:
     content = spool.message_log(run.spool, message_id)
     if content is None:
         run.say(f"Failed to open msglog file for {message_id}: No such file or directory\n")
+        if not run.spool.message_logs:
+            run.say("(No message logs are being created because the message_logs option is false.)\n")
         return 1
     run.write(content)
     return 0

@@ -56,16 +56,16 @@ def main(arguments: list[str]) -> int:
     command = rest[1] if len(rest) > 1 else os.environ.get("SHELL") or "/bin/sh"
     for attempt in range(max(wanted.retries, 1)):
         if attempt:
-            if wanted.verbose:
-                sys.stdout.write(" ... waiting\n")
-                sys.stdout.flush()
             time.sleep(wanted.interval)
         locks = _Locks(path, wanted, first=not attempt)
         try:
             locks.take()
         except Busy as e:
             locks.release()
-            locks.verbose(str(e))
+            locks.say(str(e))
+            if not wanted.quiet:
+                sys.stdout.write(" ... waiting\n")
+                sys.stdout.flush()
             continue
         except OSError as e:
             sys.stdout.write(f"exim_lock: failed to open {e.filename or path} for writing: {e.strerror}\n")
@@ -76,7 +76,7 @@ def main(arguments: list[str]) -> int:
         finally:
             locks.release()
         return 0
-    complain("exim_lock: locking failed too many times\n")
+    sys.stdout.write("exim_lock: locking failed too many times\n")
     return 1
 
 
