@@ -9,17 +9,38 @@ from __future__ import annotations
 
 import os
 import signal
-
-from setproctitle import getproctitle, setproctitle
+from importlib.machinery import PathFinder
+from typing import Any
 
 from pyexim.base.record import dataclass
 
 _PREFIX = "pyexim: "
 
 
+def _load() -> Any:
+    """Return the C module of setproctitle: the package around it imports logging, a tenth of a command's start."""
+    package = PathFinder.find_spec("setproctitle")
+    spec = PathFinder.find_spec("_setproctitle", package.submodule_search_locations if package is not None else [])
+    if spec is None or spec.loader is None:
+        import setproctitle  # built without the C module: titles are not shown
+
+        return setproctitle
+    module: Any = spec.loader.create_module(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_titles: Any = _load()
+
+
+def find_place() -> None:
+    """Find where titles can be written: in the place of the environment, so before that is changed."""
+    _titles.getproctitle()
+
+
 def show(text: str) -> None:
     """Make a text the title of this process."""
-    setproctitle(_PREFIX + text)
+    _titles.setproctitle(_PREFIX + text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +61,7 @@ class ProcessLog:
 
     def write(self) -> None:
         """Append the line of this process; what cannot be written is nobody's loss."""
-        title = getproctitle()
+        title = _titles.getproctitle()
         text = title.removeprefix(_PREFIX).removeprefix("reception: ") if title.startswith(_PREFIX) else self.command
         if self.daemon and title.startswith(_PREFIX + "master"):
             text = self.daemon

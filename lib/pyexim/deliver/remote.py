@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pyexim import child
 from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim.base.record import dataclass
 from pyexim.deliver.jobs import decode_results, encode_results
 from pyexim.deliver.limit import entered
 from pyexim.deliver.local import delivery_scope, write_all

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 
-from setproctitle import getproctitle
-
+from pyexim import processinfo
 from pyexim.expand.scope import Scope
 from pyexim.match.lists import match_string, split_list
 from pyexim.startup.process import Process
@@ -16,7 +15,7 @@ from pyexim.startup.process import Process
 
 def clean_environment(process: Process) -> None:
     """Remove what is not kept, add what is configured; a purge that nobody asked for is logged."""
-    getproctitle()  # process titles overwrite the environment's place: it must be found before it is purged
+    processinfo.find_place()
     main = process.config.main
     if main.keep_environment is None:
         if os.environ:
