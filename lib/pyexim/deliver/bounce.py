@@ -72,8 +72,6 @@ def freeze(record: Record, run: DeliverRun, why: str, now: float) -> None:
     message = record.message
     message.frozen_since = float(int(now))
     message.manual_thaw = False
-    record.main(f"Frozen{why}")
-    record.note(f"*** Frozen{why}", stamp=False)
     tell = run.config.main.freeze_tell
     if tell and not message.local_error_message:
         text = f"Message {message.message_id} has been frozen{why}.\nThe sender is <{message.sender_address}>.\n"
@@ -83,6 +81,8 @@ def freeze(record: Record, run: DeliverRun, why: str, now: float) -> None:
         to = ", ".join(strip(t) for t in tell.split(",") if strip(t))
         head = head_lines(record, run, to) + "Subject: Message frozen\n"
         submit(record, run, (head + "\n" + text).encode("latin-1"))
+    record.main(f"Frozen{why}")
+    record.note(f"*** Frozen{why}", stamp=False)
 
 
 def from_line(record: Record, run: DeliverRun) -> str:

@@ -29,6 +29,7 @@ from pyexim.match.lists import match_domain
 from pyexim.model.address import Address
 from pyexim.model.message import Recipient
 from pyexim.retry.api import RetryItem, RetryRecord, find_record, outlived, update
+from pyexim.retry.errors import ERRNO_EXIMQUOTA
 from pyexim.spool.api import LockedMessage, format_header_file, lock
 from pyexim.transports.base import DEFER, FAIL, OK, PENDING, Result
 
@@ -469,7 +470,9 @@ class _Delivery:
             address = result.address
             address.errno, address.more_errno = result.errno, result.more_errno
             address.message = result.text or None
-            if batch[0].transport.driver_name == "pipe" and not result.text.startswith("message is too big"):
+            if result.errno == ERRNO_EXIMQUOTA:
+                address.user_message = "mailbox is full"
+            elif batch[0].transport.driver_name == "pipe" and not result.text.startswith(("message is too big", '"')):
                 address.user_message = "local delivery failed"
             elif batch[0].transport.driver_name == "lmtp" and result.told:
                 address.user_message = result.text

@@ -340,6 +340,8 @@ class Appendfile(Transport):
             size = quota.mailbox_size
         if quota.mailbox_files >= 0:
             files = quota.mailbox_files
+        if size_file is not None and quota.mailbox_size < 0 and size + length > quota.size > 0:
+            size, files = size_file.count_again()
         quotas.check(quota, size, files, length, inclusive=o.quota_is_inclusive, where=where)
         return size_file, size
 

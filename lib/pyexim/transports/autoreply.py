@@ -119,7 +119,7 @@ class Autoreply(Transport):
         now = run.scope.services.clock.time()
         recipient = parts["to"]
         if once is not None and recipient and once.sent_lately(recipient, now):
-            self._log_line(parts, now, "Previously sent to " + recipient[:200], run)
+            self._log_line(parts, now, "previously sent to " + recipient[:200], run)
             return
         text = self._message(parts, expand_file, address, run)
         submit = run.scope.services.submit

@@ -130,10 +130,19 @@ class SizeFile:
                  mode: int, now: float) -> None:
         self.path = os.path.join(top, "maildirsize")
         self.first = f"{quota.size}S,{quota.files}C\n"
+        self._top, self._size_regex, self._wanted, self._mode = top, size_regex, wanted, mode
         self.size, self.files = self._read(now)
+        self._counted = False
         if self.size < 0:
-            self.size, self.files = directory_usage(top, size_regex, wanted=wanted)
-            self._write(mode)
+            self.count_again()
+
+    def count_again(self) -> tuple[int, int]:
+        """Look at the mailbox itself, once, before a message is refused by what the file says: (size, files)."""
+        if not self._counted:
+            self.size, self.files = directory_usage(self._top, self._size_regex, wanted=self._wanted)
+            self._write(self._mode)
+            self._counted = True
+        return self.size, self.files
 
     def _read(self, now: float) -> tuple[int, int]:
         """Return (size, files) as the file says, (-1, -1) where it has to be made anew."""

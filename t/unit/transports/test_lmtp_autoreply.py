@@ -75,7 +75,7 @@ def test_once(size: int, tmp_path: Path) -> None:
     for _ in range(3):
         assert d.run()[0].status == "ok"
     assert len(sent) == 1
-    assert (tmp_path / "log").read_text().count("Previously sent to s@test.example") == 2
+    assert (tmp_path / "log").read_text().count("previously sent to s@test.example") == 2
 
 
 def test_a_full_once_file_drops_the_oldest(tmp_path: Path) -> None:
