@@ -11,10 +11,13 @@ import array
 import json
 import os
 import socket
+import stat
 import tempfile
 from typing import Any, Final
 
 MAX_RECORD: Final = 96 * 1024
+MAX_SPILLED: Final = 256 * 1024 * 1024
+"""Octets of a record in a file: more than a header file can have, less than would hurt."""
 MAX_FDS: Final = 16
 _SPACE: Final = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
 
@@ -51,8 +54,10 @@ def send(sock: socket.socket, record: Record, fds: tuple[int, ...] | list[int] =
             os.close(spill)
 
 
-def receive(sock: socket.socket) -> tuple[Record, list[int]] | None:
+def receive(sock: socket.socket, *, spilled: bool = True) -> tuple[Record, list[int]] | None:
     """Receive a record and its descriptors; None at the end of the stream.
+
+    A peer that is not trusted must not have us read a file of its choice: ``spilled`` is False for it.
 
     Raises PassError (after closing what arrived) and OSError.
     """
@@ -69,14 +74,14 @@ def receive(sock: socket.socket) -> tuple[Record, list[int]] | None:
         if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
             raise PassError("a record or its descriptors were cut off")
         record = _decode(data)
-        if record.get("type") == "spilled" and fds:
+        if record.get("type") == "spilled" and fds and spilled:
             fd = fds.pop(0)
             try:
                 record = _decode(_read_all(fd))
             finally:
                 os.close(fd)
         return record, fds
-    except PassError:
+    except (PassError, OSError):
         for fd in fds:
             os.close(fd)
         raise
@@ -85,7 +90,7 @@ def receive(sock: socket.socket) -> tuple[Record, list[int]] | None:
 def _decode(data: bytes) -> Record:
     try:
         record = json.loads(data)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise PassError(f"not a record: {e}") from None
     if not isinstance(record, dict) or not isinstance(record.get("type"), str):
         raise PassError("not a record: no type")
@@ -102,9 +107,12 @@ def _spill(data: bytes) -> int:
 
 
 def _read_all(fd: int) -> bytes:
+    st = os.fstat(fd)
+    if not stat.S_ISREG(st.st_mode) or st.st_size > MAX_SPILLED:
+        raise PassError("the file of a record is not one, or too large")
     chunks = []
     offset = 0
-    while chunk := os.pread(fd, 1 << 20, offset):
+    while offset <= MAX_SPILLED and (chunk := os.pread(fd, 1 << 20, offset)):
         chunks.append(chunk)
         offset += len(chunk)
     return b"".join(chunks)

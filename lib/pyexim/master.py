@@ -94,7 +94,7 @@ class Master:
         self.helpers: Helpers | None = None
         self.helpers_due = 0.0
         """When to try again to start them; 0 where nothing is to be tried."""
-        self.commands: set[int] = set()
+        self.commands = command.Callers()
         self.file_times = _file_times(process.config.files)
         self.front = Front(process, self._fork_reception)
         self.waited_for = inf
@@ -389,7 +389,12 @@ class Master:
         assert self.command_socket is not None
         try:
             sock, _ = self.command_socket.accept()
+            uid = command.peer_of(sock)[1]
         except OSError:
+            return
+        if not self.commands.may(uid):
+            command.decline(sock)
+            sock.close()
             return
         process, times = self.process, self.file_times
 
@@ -402,7 +407,7 @@ class Master:
             return command.serve(sock, lambda argv: self.run_command(argv, process.config), current)
 
         try:
-            self.commands.add(self._fork(job))
+            self.commands.add(self._fork(job), uid)
         except OSError as e:
             self.process.log.main(f"fork failed for a command: {e.strerror}")
         sock.close()

@@ -32,7 +32,7 @@ def test_end_of_stream_is_none() -> None:
     assert fdpass.receive(b) is None
 
 
-@pytest.mark.parametrize("data", [b"x", b"[]", b"{}", b'{"type":1}', b"\xff\xfe"])
+@pytest.mark.parametrize("data", [b"x", b"[]", b"{}", b'{"type":1}', b"\xff\xfe", b"[" * 90_000, b'{"a":' * 15_000])
 def test_what_is_no_record_is_refused(data: bytes) -> None:
     a, b = fdpass.pair()
     a.send(data)
@@ -60,3 +60,16 @@ def test_a_large_record_travels_in_a_file() -> None:
     assert got is not None and got[0]["text"] == text and len(got[1]) == 1
     for fd in (read_end, write_end, *got[1]):
         os.close(fd)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/", "pipe"])
+def test_the_file_of_a_large_record_is_a_file(path: str) -> None:
+    a, b = fdpass.pair()
+    before = len(os.listdir("/proc/self/fd"))
+    fds = list(os.pipe()) if path == "pipe" else [os.open(path, os.O_RDONLY)]
+    socket.send_fds(a, [b'{"type":"spilled"}'], fds)
+    for fd in fds:
+        os.close(fd)
+    with pytest.raises(fdpass.PassError):
+        fdpass.receive(b)
+    assert len(os.listdir("/proc/self/fd")) == before

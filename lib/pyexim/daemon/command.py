@@ -14,12 +14,15 @@ import pwd
 import socket
 import struct
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from pyexim import fdpass, settings
+from pyexim.base.record import dataclass
 from pyexim.daemon import client
 
 BACKLOG: Final = 128
+MAX_OF_A_USER: Final = 250
+"""Commands of one user (root excepted) that are served at a time."""
 ENVIRONMENT: Final = ("TZ", "HOME", "LOGNAME", "USER", "TERM", "LANG", "LC_ALL")
 """What of the caller's environment is passed on; keep_environment is applied to it."""
 
@@ -69,6 +72,68 @@ def peer_of(sock: socket.socket) -> tuple[int, int, int]:
     return pid, uid, gid
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks for, checked: anybody may have written it."""
+
+    argv: list[str]
+    files: list[str]
+    env: dict[str, str]
+    cwd: str
+    umask: int
+
+
+def parse_request(record: fdpass.Record) -> Request | None:
+    """Return the request in a record; None where it is none."""
+    argv, files = record.get("argv"), record.get("files", [])
+    env, cwd, mask = record.get("env", {}), record.get("cwd", "/"), record.get("umask", 0o022)
+    if record["type"] != "command" or not _is_words(argv) or not argv or not _is_words(files) \
+            or not isinstance(env, dict) or not _is_words(list(env.values())) or not _is_words([cwd]) \
+            or not isinstance(mask, int):
+        return None
+    return Request(argv, files, {k: v for k, v in env.items() if k in ENVIRONMENT}, cwd, mask & 0o777)
+
+
+def _is_words(value: Any) -> bool:
+    """Tell whether a value is a list of what the system takes for an argument or a name."""
+    if not isinstance(value, list):
+        return False
+    for word in value:
+        if not isinstance(word, str) or "\0" in word:
+            return False
+        try:
+            os.fsencode(word)
+        except UnicodeEncodeError:
+            return False
+    return True
+
+
+class Callers:
+    """The children that serve commands, and for whom: no user may have the daemon fork without end."""
+
+    def __init__(self) -> None:
+        self._uids: dict[int, int] = {}
+
+    def may(self, uid: int) -> bool:
+        """Tell whether another command of a user is taken."""
+        return uid == 0 or sum(1 for u in self._uids.values() if u == uid) < MAX_OF_A_USER
+
+    def add(self, pid: int, uid: int) -> None:
+        """Note a child."""
+        self._uids[pid] = uid
+
+    def discard(self, pid: int) -> None:
+        """Forget a child that has ended, if it was one."""
+        self._uids.pop(pid, None)
+
+
+def decline(sock: socket.socket) -> None:
+    """Tell a client, without waiting, to do the work itself."""
+    sock.setblocking(False)
+    with contextlib.suppress(OSError):
+        fdpass.send(sock, {"type": "decline"})
+
+
 def serve(sock: socket.socket, run_command: Callable[[list[str]], int], current: Callable[[list[str]], bool]) -> int:
     """Read one request, become the caller, run the command, send the exit code; in a child of the daemon.
 
@@ -78,28 +143,30 @@ def serve(sock: socket.socket, run_command: Callable[[list[str]], int], current:
     _, uid, gid = peer_of(sock)
     sock.settimeout(10)
     try:
-        got = fdpass.receive(sock)
+        got = fdpass.receive(sock, spilled=False)
     except (OSError, fdpass.PassError):
         return 1
     if got is None:
         return 0
     record, fds = got
-    if record["type"] != "command" or len(fds) != 3 or not current(record.get("files", [])):
-        fdpass.send(sock, {"type": "decline"})
+    request = parse_request(record) if len(fds) == 3 else None
+    if request is None or not current(request.files):
+        with contextlib.suppress(OSError):
+            fdpass.send(sock, {"type": "decline"})
         return 0
     sock.settimeout(None)
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
         os.close(fd)
     os.environ.clear()
-    os.environ.update({k: v for k, v in record.get("env", {}).items() if k in ENVIRONMENT})
-    os.umask(int(record.get("umask", 0o022)) & 0o777)
+    os.environ.update(request.env)
+    os.umask(request.umask)
     _become_caller(uid, gid)
     try:
-        os.chdir(str(record.get("cwd", "/")))
+        os.chdir(request.cwd)
     except OSError:
         os.chdir("/")
-    code = run_command([str(a) for a in record["argv"]])
+    code = run_command(request.argv)
     try:
         fdpass.send(sock, {"type": "exit", "code": code})
     except OSError:
