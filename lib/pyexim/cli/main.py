@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pyexim.base.errors import ConfigError
+from pyexim.base.record import replace
 from pyexim.config.configuration import Configuration
 from pyexim.log.debug import Debug
 from pyexim.startup.environment import clean_environment
@@ -226,6 +227,9 @@ def run(process: Process) -> int:
     if command.set_message is not None and not process.identity.admin:
         raise UsageError("exim: permission denied")
     process.log.stderr = command.mode != "daemon"
+    if command.mode in CHECKS:
+        # a test leaves nothing in the logs; what is wrong is told on standard error
+        process.log.settings = replace(process.log.settings, use_file=False, use_syslog=False)
     process_log(process).answer()
     if process.log.selected("arguments"):
         shown = " ".join(_quoted(a) for a in [command.name, *sys.argv[2:]])

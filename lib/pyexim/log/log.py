@@ -135,12 +135,12 @@ class Log:
     def panic(self, text: str, *, message_id: str | None = None) -> None:
         """Write to the panic log and the main log: something is wrong with this program or its set-up."""
         if self.debug is not None:
-            self.debug.log("MAIN PANIC", text)
+            self.debug.log("MAIN PANIC", text)  # which is on standard error, too
             if self.debug.panic_triggers:
                 self.debug.trigger()
         self._write("main", text, message_id)
         self._write("panic", text, message_id, duplicate=True)
-        if self.stderr and not self.to_stderr:
+        if self.stderr and not self.to_stderr and self.debug is None:
             self._stderr(self.line(text, message_id))
 
     def crash(self, text: str) -> None:

@@ -182,10 +182,10 @@ class Session:
         text = fold_reply(result.user_text or default_text)
         if result.extended:
             text = result.extended + " " + text.replace("\n", f"\n{result.extended} ")
+        quoted = text  # by a later DATA, without the details
         if result.sender_verify_failed:
             text = f"{result.sender_verify_failed}\n{text}"
-        self.core.reply(code, text, final=final,
-                        rejected_text=text if code >= 400 else None)
+        self.core.reply(code, text, final=final, rejected_text=quoted if code >= 400 else None)
 
     def refuse(self, result: acl.AclResult, what: str, *, fail_code: int = 550) -> None:
         """Log and answer the refusal of a command by its ACL; "drop" ends the session."""
