@@ -89,7 +89,7 @@ def test_a_killed_reception_child_frees_its_slot() -> None:
 
 
 def test_a_burst_is_served_by_few_processes() -> None:
-    with Live(main="smtp_accept_max = 40") as live:
+    with Live(main="smtp_accept_max = 40\nqueue_only") as live:
         live.start()
         clients: list[Client] = [live.client() for _ in range(30)]
         for c in clients:
