@@ -24,7 +24,6 @@ from typing import Final
 
 from pyexim import child, fdpass, processinfo
 from pyexim.base.clock import Clock
-from pyexim.lookup import api as lookup
 from pyexim.model.connection import Connection
 from pyexim.receive.api import ReceiveRun, SocketSession, open_session
 
@@ -279,7 +278,6 @@ class Reception:
                 one.session.left_to_another()
         if self._at_work is not None and self._at_work.session.fd not in self._sessions:
             self._at_work.session.left_to_another()
-        lookup.left_to_parent(self._run.config)
         new = Reception(control, self._make_run, passing=passing, report=self._report)
         # The sessions know the old process's run: its message ids must become those of this one.
         self._run.ids = new._run.ids

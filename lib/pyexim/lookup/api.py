@@ -6,7 +6,9 @@ handles kept open in a process, results kept for a message, taint.  Spec: chapte
 
 from __future__ import annotations
 
+import os
 import re
+import weakref
 from collections import OrderedDict
 from functools import lru_cache
 from typing import Any, Final
@@ -14,11 +16,10 @@ from typing import Any, Final
 from pyexim.base.octets import SPACE
 from pyexim.base.record import dataclass, replace
 from pyexim.base.taint import Quoted, is_tainted, untaint
-from pyexim.config.configuration import Configuration
 from pyexim.expand.scope import Scope
 from pyexim.lookup.base import Absent, Deferred, Found, Lookup, NotFound, Outcome
 from pyexim.lookup.quoting import QUOTERS
-from pyexim.lookup.table import ABSENT, DRIVERS, QUERY_STYLE, driver
+from pyexim.lookup.table import ABSENT, DRIVERS, QUERY_STYLE, driver, forget_drivers
 
 _TYPE: Final = re.compile(
     r"(?:partial(\d*)(?:\(([^)a-zA-Z0-9]*)\)|-))?([A-Za-z0-9_@]+?)(\*@|\*)?\**((?:,[^,]*)*)\Z", re.ASCII | re.DOTALL)
@@ -166,16 +167,26 @@ class Store:
         self.handles.clear()
         self.results.clear()
 
-
     def left_to_parent(self) -> None:
-        """Forget everything without closing it: in a forked process the connections are still the parent's."""
-        _PARENTS.append(dict(self.handles))
+        """Forget everything without closing it; see ``_after_fork``."""
+        _parents.append(dict(self.handles))
         self.handles.clear()
         self.results.clear()
 
 
-_PARENTS: Final[list[Any]] = []
+_stores: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
+_parents: Final[list[Any]] = []
 """What must not be closed here, not even by the end of its last reference."""
+
+
+def _after_fork() -> None:
+    """In a forked process: positions in files and connections to servers are still the parent's."""
+    for store in _stores:
+        store.left_to_parent()
+    _parents.append(forget_drivers())
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 NUL_IN_NAME: Final = "the name of the file to search contains a NUL"
 
@@ -184,21 +195,15 @@ def _store(scope: Scope) -> Store:
     store: Store | None = scope.config.compiled.get("lookups")
     if store is None:
         store = scope.config.compiled["lookups"] = Store(max(1, scope.config.main.lookup_open_max))
+        _stores.add(store)
     return store
 
 
 def tidy(scope: Scope) -> None:
-    """Close what lookups keep open in this process (before a fork, at the end of a delivery's routing)."""
+    """Close what lookups keep open in this process."""
     store = scope.config.compiled.get("lookups")
     if store is not None:
         store.tidy()
-
-
-def left_to_parent(config: Configuration) -> None:
-    """Forget what lookups kept open in the process that this one was forked from."""
-    store = config.compiled.get("lookups")
-    if store is not None:
-        store.left_to_parent()
 
 
 def find(type_spec: str, key_or_query: str, file: str | None, scope: Scope) -> LookupResult:

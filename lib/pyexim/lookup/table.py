@@ -84,6 +84,13 @@ def driver(name: str) -> Lookup | None:
     return made
 
 
+def forget_drivers() -> list[Lookup]:
+    """Begin anew, in a forked process; the drivers of the parent, which hold its connections."""
+    old = list(_drivers.values())
+    _drivers.clear()
+    return old
+
+
 def available(find_spec: Callable[[str], Any]) -> list[str]:
     """Return the types that work on this machine, for -bV."""
     return sorted(n for n in DRIVERS if n not in EXTRAS or find_spec(EXTRAS[n]) is not None)
