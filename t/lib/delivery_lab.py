@@ -44,7 +44,7 @@ class RecordingLog:
     def reject(self, text: str, *, message_id: str | None = None) -> None:
         self.lines.append(text)
 
-    def panic(self, text: str, *, message_id: str | None = None) -> None:
+    def panic(self, text: str, *, message_id: str | None = None, also_main: bool = True) -> None:
         self.panics.append(text)
 
     def crash(self, text: str) -> None:

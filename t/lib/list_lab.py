@@ -25,7 +25,7 @@ class KeptLog:
     def reject(self, text: str, *, message_id: str | None = None, headers: str = "", also_main: bool = True) -> None:
         self.lines.append(text)
 
-    def panic(self, text: str, *, message_id: str | None = None) -> None:
+    def panic(self, text: str, *, message_id: str | None = None, also_main: bool = True) -> None:
         self.lines.append(text)
 
     def crash(self, text: str, *, message_id: str | None = None) -> None:

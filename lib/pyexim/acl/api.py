@@ -18,7 +18,7 @@ from pyexim.acl.run import FAIL_DROP as _FAIL_DROP
 from pyexim.acl.run import OK as _OK
 from pyexim.acl.run import AclRun, run_compiled
 from pyexim.acl.texts import split_code
-from pyexim.acl.where import ACCEPTED_WHEN_UNSET, OPTIONS
+from pyexim.acl.where import ACCEPTED_WHEN_UNSET, DISCARDING, NAMES, OPTIONS
 from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
 from pyexim.base.octets import lower
 from pyexim.base.record import dataclass
@@ -134,6 +134,9 @@ def run_acl(where: str, source: str | None, scope: Scope, *, recipient: str | No
         scope.vars.pop("sender_address_data", None)
     if code == _OK and not run.user_msg:
         return _ACCEPTED
+    if code == _DISCARD and where not in DISCARDING:
+        scope.services.log.panic(f'"discard" verb not allowed in {NAMES.get(where, where)} ACL')
+        return AclResult(DEFER, error=True)
     return _result(run, code)
 
 

@@ -144,7 +144,7 @@ def write_logs(run: AclRun, text: str, targets: set[str] | frozenset[str]) -> No
     elif "main" in targets:
         log.main(text, message_id=message_id)
     if "panic" in targets:
-        log.panic(text, message_id=message_id)
+        log.panic(text, message_id=message_id, also_main=False)
 
 
 def log_reject_target(item: Item, build: Build) -> Step:

@@ -37,7 +37,7 @@ def acl(item: Item, build: Build) -> Step:
 
 
 def source_words(text: str) -> list[str]:
-    """Split at white space outside braces: name and arguments are expanded separately."""
+    """Split at white space outside the braces of expansion items: name and arguments are expanded separately."""
     out: list[str] = []
     word = ""
     depth = 0
@@ -47,7 +47,7 @@ def source_words(text: str) -> list[str]:
             word = ""
             continue
         word += piece
-        depth = max(0, word.count("{") - word.count("}"))
+        depth = max(0, word.count("{") - word.count("}")) if "${" in word else 0
     return [*out, word] if word else out
 
 

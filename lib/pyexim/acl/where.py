@@ -34,5 +34,7 @@ OPTIONS: Final[dict[str, str]] = {
 }
 """The main option that names the ACL of each place."""
 
+DISCARDING: Final = frozenset({"mail", "rcpt", "prdr", "mime", "data", "not_smtp", "dkim"})
+"""Where a message, or a recipient, can be discarded."""
 ACCEPTED_WHEN_UNSET: Final = EVERYWHERE - {"rcpt", "vrfy", "expn", "etrn", "wellknown", "atrn"}
 """Where a command is accepted when its option is unset; elsewhere it is denied."""

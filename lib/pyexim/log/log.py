@@ -132,8 +132,11 @@ class Log:
         if self.settings.write_rejectlog:
             self._write("reject", text, message_id, headers, duplicate=also_main)
 
-    def panic(self, text: str, *, message_id: str | None = None) -> None:
+    def panic(self, text: str, *, message_id: str | None = None, also_main: bool = True) -> None:
         """Write to the panic log and the main log: something is wrong with this program or its set-up."""
+        if not also_main:
+            self._write("panic", text, message_id)
+            return
         if self.debug is not None:
             self.debug.log("MAIN PANIC", text)  # which is on standard error, too
             if self.debug.panic_triggers:

@@ -384,7 +384,8 @@ def _after_received(headers: list[Header], *, first_block: bool) -> int:
             if h.type == "P":
                 return i + 1
         return 0
-    for i, h in enumerate(headers):
+    start = next((i for i, h in enumerate(headers) if h.type == "P"), 0)  # what was put at the top stands before
+    for i, h in enumerate(headers[start:], start):
         if h.type != "P" and not lower(h.text).startswith(("received:", "resent-")):
             return i
     return len(headers)

@@ -289,8 +289,8 @@ class Incoming:
         fixups.remove_delivery_lines(fields, scope)
         fixups.fix(fields, message, scope, self.controls, self.origin)
         added, removed = take_headers(scope)
-        if added or removed:
-            fixups.apply_acl_changes(fields.headers, added, removed)
+        if removed:
+            fixups.apply_acl_changes(fields.headers, [], removed)
         if len(message.recipients) == 1:
             message.received_for = message.recipients[0].address
         received = received_text(scope, message)
@@ -299,6 +299,8 @@ class Incoming:
             fields.headers.insert(0, Header(f"{received};\n\t{dates.rfc5322(self.started)}\n", "P"))
         else:
             fields.headers.insert(0, Header(f"Received: ; {dates.rfc5322(self.started)}\n", "*"))
+        if added:
+            fixups.apply_acl_changes(fields.headers, added, [])
         if len(message.recipients) > 1 and "prdr_requested" in scope.vars:
             from pyexim.receive import prdr  # rarely agreed on
 
@@ -501,5 +503,5 @@ def write_rejection(log: LogSink, text: str, result: acl.AclResult, message_id: 
         else:
             log.main(text, message_id=message_id)
     if "panic" in targets:
-        log.panic(text, message_id=message_id)
+        log.panic(text, message_id=message_id, also_main=False)
 

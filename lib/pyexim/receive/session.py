@@ -484,8 +484,9 @@ class Session:
         self.flush()
         message, controls = incoming.message, incoming.controls
         incoming.release()
-        if controls.queue_only and not controls.freeze and self.log.wants("delay_delivery"):
-            self.log.main("no immediate delivery: queued by ACL", message_id=message.message_id,
+        if controls.queue_only and self.log.wants("delay_delivery"):
+            where = f" in {message.queue_name}" if message.queue_name else ""
+            self.log.main(f"no immediate delivery: queued{where} by ACL", message_id=message.message_id,
                           selector="delay_delivery")
         if controls.queue_only or controls.freeze:
             return

@@ -381,6 +381,7 @@ def data(session: Session, command: Command) -> None:
     session.pipe_connect_over()
     if session.too_many_recipients and session.main.recipients_max_reject:
         session.core.reply(554, "Too many recipients")
+        session.core.reset()
         session.new_message()
         return
     start = _predata(session, "DATA")
@@ -411,14 +412,7 @@ def _predata(session: Session, verb: str) -> tuple[int, str] | None:
     result = acl.run_acl("predata", session.main.acl_smtp_predata, session.scope)
     if result.status == acl.OK:
         return result.code or 354, fold_reply(result.user_text)
-    if result.status == acl.DISCARD:
-        message = session.scope.message
-        assert message is not None
-        message.recipients.clear()
-        session.envelope.discarded_by = "predata"
-        return 354, ""
     session.refuse(result, verb)
-    session.new_message()
     return None
 
 
@@ -446,6 +440,7 @@ def _open(session: Session, *, chunked: bool) -> bool:
             session.core.refuse_chunk(452, "Error while writing spool file")
         else:
             session.core.reply(452, "Error while writing spool file")
+            session.core.reset()
         incoming.abort()
         return False
     session.incoming = incoming

@@ -231,8 +231,6 @@ class Server:
             self._mail_refused = True
         elif verb in ("HELO", "EHLO") and self.state != START:
             self.state = START
-        elif verb == "DATA" and self.state != START:
-            self.reset()
 
     def _rcpt_answered(self, code: int, text: str) -> None:
         if 200 <= code < 300:

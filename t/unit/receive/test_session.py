@@ -57,7 +57,7 @@ class Log:
     def reject(self, text: str, *, message_id: str | None = None, headers: str = "", also_main: bool = True) -> None:
         self.lines.append(text)
 
-    def panic(self, text: str, *, message_id: str | None = None) -> None:
+    def panic(self, text: str, *, message_id: str | None = None, also_main: bool = True) -> None:
         self.lines.append("PANIC " + text)
 
     def selected(self, selector: str) -> bool:
