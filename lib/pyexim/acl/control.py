@@ -85,10 +85,10 @@ def _debug(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
 
 def _dscp(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
     from pyexim.net.connect import dscp_value  # sockets: only where this control is used
-    conn = run.scope.conn
-    if conn is not None and conn.host_checking:
-        return OK  # there is no socket, and Exim does not look at the value then
     if dscp_value(rest) is None:
+        conn = run.scope.conn
+        if conn is not None and conn.host_checking:
+            return OK  # there is no socket, and Exim does not look at the value then
         return run.error(f'unrecognised DSCP value in "control={text}"')
     run.controls.dscp = rest
     return OK
