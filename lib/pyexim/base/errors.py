@@ -79,9 +79,10 @@ class RemoteProtocolError(PyeximError):
 
 
 class SpoolError(PyeximError):
-    """A spool file cannot be used; ``text`` says which and why."""
+    """A spool file cannot be used; ``text`` says which and why.  ``file`` is its name, where it is known."""
 
-    def __init__(self, text: str, errno: int | None = None) -> None:
+    def __init__(self, text: str, errno: int | None = None, file: str = "") -> None:
         super().__init__(text)
         self.text = text
         self.errno = errno
+        self.file = file

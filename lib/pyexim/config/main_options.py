@@ -292,8 +292,7 @@ class MainOptions:
     keep_environment: str | None = option(STRING_LIST, None,
         doc="Variables of the environment that are kept.")
     keep_malformed: int = option(TIME, 345600,
-        doc="How long a message with broken spool files is kept.",
-        no_effect="messages with broken spool files are kept")
+        doc="How long a message with a broken header file is kept.")
     ldap_ca_cert_dir: str | None = option(STRING, None,
         doc="Directory of certificates for TLS to LDAP servers.")
     ldap_ca_cert_file: str | None = option(STRING, None,

@@ -47,7 +47,9 @@ def deliver(message_id: str, run: DeliverRun) -> Attempt:
                 name = f" Q={run.spool.queue_name}" if run.spool.queue_name else ""
                 log.main(f"Spool{name} file {message_id}-D not found", message_id=message_id)
             return Attempt("gone")
-        log.main(f"Format error in spool file: {e.text}", message_id=message_id)
+        from pyexim.deliver.malformed import report_broken  # it should never be needed
+
+        report_broken(message_id, e, run)
         return Attempt("broken")
     except OSError as e:
         log.panic(f"cannot lock message: {e.strerror}", message_id=message_id)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from pyexim.spool.header_read import parse_header_file
 from pyexim.spool.header_write import format_header_file
 from pyexim.spool.incoming import NewMessage, create
-from pyexim.spool.locked import LockedMessage, journal_lines, lock, read
+from pyexim.spool.locked import LockedMessage, journal_lines, lock, read, remove_malformed
 from pyexim.spool.names import QueuedMessage, SpoolSettings, append_line
 from pyexim.spool.scan import find, message_log, queue_names, remove_orphans, scan
 
@@ -34,6 +34,7 @@ __all__ = [
     "parse_header_file",
     "queue_names",
     "read",
+    "remove_malformed",
     "remove_orphans",
     "scan",
 ]

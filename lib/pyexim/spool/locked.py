@@ -252,7 +252,7 @@ def _read_files(settings: SpoolSettings, directory: str, message_id: str, fd: in
     message.queue_name = settings.queue_name
     name = f"{message_id}-D\n".encode("ascii")
     if os.pread(fd, len(name), 0) != name:
-        raise SpoolError(f"{directory}/{message_id}-D: its first line is not its name", errno.EINVAL)
+        raise _error(f"{directory}/{message_id}-D", "its first line is not its name", errno.EINVAL)
     _set_sizes(message, directory, os.fstat(fd).st_size)
     message.nonrecipients |= read_journal(directory, message_id)
     return message
@@ -263,14 +263,50 @@ def _read_header(directory: str, message_id: str, headers: bool) -> Message:
     try:
         data = read_file(path)
     except OSError as e:
-        raise SpoolError(f"{path}: {e.strerror}", e.errno) from None
+        raise _error(path, e.strerror, e.errno) from None
     try:
         message = parse_header_file(data, headers=headers)
     except SpoolError as e:
-        raise SpoolError(f"{path}: {e.text}", e.errno) from None
+        raise _error(path, e.text, e.errno) from None
     if message.message_id != message_id:
-        raise SpoolError(f"{path}: its first line is not its name", errno.EINVAL)
+        raise _error(path, "its first line is not its name", errno.EINVAL)
     return message
+
+
+def _error(path: str, what: str | None, number: int | None) -> SpoolError:
+    return SpoolError(f"{path}: {what}", number, os.path.basename(path))
+
+
+def remove_malformed(settings: SpoolSettings, message_id: str) -> bool:
+    """Remove a message whose header file is malformed, with all that belongs to it; tell whether it is gone.
+
+    It stays where another process has it, or where the header file is not malformed (any more).  OSError.
+    """
+    check_id(message_id)
+    for subdirectory in places(settings, message_id):
+        directory = directory_for(settings, subdirectory)
+        try:
+            fd = os.open(f"{directory}/{message_id}-D", os.O_RDWR | _NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            if not try_lock(fd):
+                return False
+            try:
+                _read_header(directory, message_id, True)
+                return False
+            except SpoolError as e:
+                if e.errno != errno.EINVAL:
+                    return False
+            _unlink(f"{directory}/{message_id}-H")
+            log = f"{directory_for(settings, subdirectory, 'msglog')}/{message_id}"
+            for path in (f"{directory}/{message_id}-J", log, f"{directory}/{message_id}-D"):
+                with contextlib.suppress(OSError):  # what stays is an orphan, and goes with the next removal of these
+                    _unlink(path)
+            return True
+        finally:
+            os.close(fd)
+    return False
 
 
 def read_file(path: str) -> bytes:
