@@ -1,6 +1,7 @@
 """The entrance to delivery: one attempt at one message, and who does many of them.
 
-``deliver.process`` does an attempt: locks, routes (``deliver.plan``), runs transports, records
+``deliver.process`` does an attempt: locks, routes (``deliver.plan``), runs transports
+(``deliver.local_deliveries``, ``deliver.remote_deliveries``), takes what they come to (``deliver.results``), records
 (``deliver.record``), bounces.  ``deliver.manager`` hands messages to persistent workers.
 ``deliver.starter`` is the small privileged process that forks local deliveries.
 """
