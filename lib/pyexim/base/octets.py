@@ -85,6 +85,13 @@ def printable(text: str, *, top_bit: bool = False) -> str:
     return "".join(_PRINTABLE_TOP[c] if top_bit else _PRINTABLE[c] for c in map(ord, text))
 
 
+def shown(text: str) -> str:
+    """Return what a remote server said as logs and reports may have it: lines and tabs stay, the rest is printable."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join([c if c in "\t\n\\" else _PRINTABLE[ord(c)] for c in text])
+
+
 def _table(top_bit: bool) -> list[str]:
     named = {10: "\\n", 13: "\\r", 8: "\\b", 11: "\\v", 12: "\\f", 9: "\\t", 92: "\\\\"}
     return [named.get(i) or (chr(i) if 32 <= i < 127 or (top_bit and i > 127) else f"\\{i:03o}")

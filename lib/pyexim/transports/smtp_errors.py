@@ -13,6 +13,7 @@ import errno
 import os
 from typing import Final
 
+from pyexim.base.octets import shown
 from pyexim.base.record import dataclass
 from pyexim.model.host import Host
 from pyexim.retry.errors import (
@@ -79,7 +80,7 @@ def step_text(what: Awaited, ehlo_refused: Answer | None = None) -> str:
     """Return how the log names the step that failed."""
     text = what.text
     if what.kind is Awaiting.HELLO and ehlo_refused is not None:
-        return f"{text} (EHLO response was: {ehlo_refused.text})"
+        return f"{text} (EHLO response was: {shown(ehlo_refused.text)})"
     if what.pipelined and what.kind in (Awaiting.MAIL, Awaiting.DATA, Awaiting.END, Awaiting.CHUNK):
         return "pipelined " + text
     return text
@@ -87,7 +88,7 @@ def step_text(what: Awaited, ehlo_refused: Answer | None = None) -> str:
 
 def refused(what: Awaited, answer: Answer, host: Host) -> Failure:
     """The server answered a step with something else than it should."""
-    text = f"SMTP error from remote mail server after {step_text(what)}: {answer.text}"
+    text = f"SMTP error from remote mail server after {step_text(what)}: {shown(answer.text)}"
     permanent = answer.code >= 500
     temporary = 400 <= answer.code < 500
     more = detail(host, answer.code)
@@ -125,7 +126,7 @@ def closed(what: Awaited, host: Host, ehlo_refused: Answer | None) -> Failure:
 
 def malformed(what: Awaited, text: str, host: Host) -> Failure:
     """What came is no SMTP reply."""
-    return Failure(HOST, f"Malformed SMTP reply in response to {step_text(what)}: {text}", ERRNO_SMTPFORMAT,
+    return Failure(HOST, f"Malformed SMTP reply in response to {step_text(what)}: {shown(text)}", ERRNO_SMTPFORMAT,
                    detail(host))
 
 

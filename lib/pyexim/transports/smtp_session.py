@@ -13,6 +13,7 @@ from errno import ETIMEDOUT
 from typing import TYPE_CHECKING, Any, Final
 
 from pyexim.base.errors import RemoteProtocolError
+from pyexim.base.octets import shown
 from pyexim.base.record import dataclass, field
 from pyexim.model.address import Address
 from pyexim.model.host import Host
@@ -302,7 +303,8 @@ class Session:
                 told.confirmation = f"{told.confirmation}\n{end.text}"
 
     def _recipient(self, envelope: Envelope, number: int, answer: Answer) -> Told:
-        text = f"SMTP error from remote mail server after RCPT TO:<{envelope.recipients[number]}>: {answer.text}"
+        text = (f"SMTP error from remote mail server after RCPT TO:<{envelope.recipients[number]}>: "
+                f"{shown(answer.text)}")
         if answer.code >= 500:
             return Told("fail", text)
         number = ERRNO_RCPT4XX if answer.code >= 400 else 0
@@ -311,7 +313,7 @@ class Session:
     def _each(self, tx: Transaction, answer: Answer) -> Told:
         if answer.positive:
             return Told("ok", confirmation=answer.text)
-        text = f"{'LMTP' if self.client.lmtp else 'PRDR'} error after DATA: {answer.text}"
+        text = f"{'LMTP' if self.client.lmtp else 'PRDR'} error after DATA: {shown(answer.text)}"
         if answer.code >= 500:
             return Told("fail", text)
         return Told("defer", text, 0, errors.detail(self.host, answer.code))

@@ -12,6 +12,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from pyexim.base.octets import shown
 from pyexim.net.channel import Channel
 from pyexim.net.connect import connect_tcp
 
@@ -111,10 +112,10 @@ class Talk:
             text = data.decode("latin-1")
             match = _LAST.match(text)
             if match is not None:
-                self.response = text.replace("\r\n", "\n").rstrip("\n")
+                self.response = shown(text.replace("\r\n", "\n").rstrip("\n"))
                 return int(match.group(1))
-            if len(data) > MAX_REPLY or (text.endswith("\n") and not text[:3].isdigit()):
-                self.response = text[:200]
+            if len(data) > MAX_REPLY or (text.endswith("\n") and not (text[:3].isascii() and text[:3].isdigit())):
+                self.response = shown(text[:200])
                 raise TalkFailed(f'response to "{self.sent}" was: {text[:200]!r}')
 
     def quit(self) -> None:

@@ -6,7 +6,10 @@ import pytest
 from delivery import Delivery
 from scripted import ScriptedServer
 
+from pyexim.base.octets import shown
 from pyexim.model.host import Host
+from pyexim.smtp.client import Answer, Awaited, Awaiting
+from pyexim.transports.smtp_errors import malformed, refused
 
 GREET = "S: 220 hi\nC: EHLO test.example\n"
 PIPE = GREET + "S: 250-me\nS: 250-PIPELINING\nS: 250-SIZE 1000000\nS: 250 8BITMIME\n"
@@ -177,3 +180,13 @@ def test_what_is_required_and_not_there(option: str, number: int, text: str) -> 
         d = Delivery("smtp", port=str(server.port), **{option: "*"})
         result, = d.run(hosts=[Host("127.0.0.1", "127.0.0.1")])
     assert (result.status, result.errno, result.text) == ("pending", number, text)
+
+
+def test_what_a_server_says_cannot_write_into_the_log() -> None:
+    assert shown("550-no \\b\tq\n550 d") == "550-no \\b\tq\n550 d"
+    assert shown("550 \x07\x1b[31m\x00\xb2\r\x7f") == r"550 \007\033[31m\000\262\r\177"
+    said = Answer(550, "550 \x1b[2J")
+    host = Host("h", "192.0.2.1")
+    for kind in (Awaiting.GREETING, Awaiting.MAIL, Awaiting.DATA):
+        assert "\x1b" not in refused(Awaited(kind, "x"), said, host).text
+    assert "\x00" not in malformed(Awaited(Awaiting.MAIL, "x"), "2\x005", host).text
