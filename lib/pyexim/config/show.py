@@ -289,6 +289,14 @@ def _writes_mbox(instance: Instance) -> bool:
     return instance.driver_name == "appendfile" and _separates(instance) and not instance.options.directory
 
 
+def _locks_as_mbx(instance: Instance) -> bool:
+    """Tell whether an appendfile transport uses MBX locking: told so, or where no lock is named."""
+    if "use_mbx_lock" in instance.set_places:
+        return bool(instance.options.use_mbx_lock)
+    return bool(instance.options.mbx_format) and not any(
+        name in instance.set_places for name in ("use_fcntl_lock", "use_flock_lock", "use_lockfile"))
+
+
 _DEFAULTS: Final[dict[tuple[str, str], Callable[[Instance], Any]]] = {
     ("router", "group"): lambda i: _login_group(i.options.user),
     ("router", "log_as_local"): lambda i: i.driver_name == "accept",
@@ -302,9 +310,9 @@ _DEFAULTS: Final[dict[tuple[str, str], Callable[[Instance], Any]]] = {
     ("transport", "message_suffix"): lambda i: "\n" if _separates(i) else None,
     ("transport", "directory_file"): lambda i: "q${base62:$tod_epoch}-$inode",
     ("transport", "maildir_quota_directory_regex"): lambda i: r"^(?:cur|new|\..*)$",
-    ("transport", "use_fcntl_lock"): lambda i: not i.options.use_mbx_lock and not i.options.use_flock_lock,
-    ("transport", "use_lockfile"): lambda i: not (i.options.mbx_format or i.options.use_mbx_lock),
-    ("transport", "use_mbx_lock"): lambda i: bool(i.options.mbx_format),
+    ("transport", "use_fcntl_lock"): lambda i: not i.options.use_flock_lock,
+    ("transport", "use_lockfile"): lambda i: not (i.options.mbx_format and _locks_as_mbx(i)),
+    ("transport", "use_mbx_lock"): _locks_as_mbx,
     ("transport", "temp_errors"): lambda i: "75:73",
     ("transport", "helo_data"): lambda i: "$primary_hostname",
     ("transport", "host_name_extract"): lambda i: _NAME_EXTRACT,

@@ -38,7 +38,8 @@ def handle_failures(record: Record, run: DeliverRun, *, cancelled: bool) -> None
         if message.sender_address == "":
             if cancelled:
                 record.done(address)
-            elif now - message.received_time >= main.ignore_bounce_errors_after:
+            elif "timed_out" in address.flags or (
+                    now - message.received_time >= main.ignore_bounce_errors_after):
                 record.main(f"{address.address}: error ignored")
                 record.done(address)
             else:
@@ -71,7 +72,6 @@ def freeze(record: Record, run: DeliverRun, why: str, now: float) -> None:
     """Freeze the message, log it and tell whom freeze_tell names."""
     message = record.message
     message.frozen_since = float(int(now))
-    message.manual_thaw = False
     tell = run.config.main.freeze_tell
     if tell and not message.local_error_message:
         text = f"Message {message.message_id} has been frozen{why}.\nThe sender is <{message.sender_address}>.\n"

@@ -217,6 +217,7 @@ class Record:
     def timed_out(self, address: Address, result: Result | None) -> None:
         """Log that a deferral becomes a failure, since its last retry time has passed; give it its text."""
         text = "retry timeout exceeded"
+        address.flags.add("timed_out")
         if not self._quiet(address):
             name = loglines.address_text(address, all_parents=self.selected("all_parents"), success=False)
             self.main(f"** {name}: {text}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -34,6 +35,7 @@ QUOTA_WARNING: Final = (
     "To: $local_part@$domain\nSubject: Your mailbox\n\n"
     "This message is automatically created by mail delivery software (Exim).\n\n"
     "The size of your mailbox has exceeded a warning threshold that is\nset by the system administrator.\n")
+_LOCKS: Final = {"use_fcntl_lock", "use_flock_lock", "use_lockfile", "use_mbx_lock"}
 _MAILDIR_DIRECTORIES: Final = r"^(?:cur|new|\..*)$"
 
 
@@ -62,11 +64,14 @@ class Appendfile(Transport):
             FROM_LINE if plain else None)
         self.suffix = o.message_suffix if "message_suffix" in given or o.message_suffix is not None else (
             "\n" if plain else None)
-        # Without a word about locking: a lock file and fcntl.
+        # Without a word about locking: a lock file and fcntl, or those of MBX with fcntl.
+        if o.use_mbx_lock is None:
+            o.use_mbx_lock = o.mbx_format and not given.keys() & _LOCKS
         if o.use_fcntl_lock is None:
             o.use_fcntl_lock = not o.use_flock_lock
         if o.use_lockfile is None:
-            o.use_lockfile = True
+            o.use_lockfile = not (o.mbx_format and o.use_mbx_lock)
+        self.crlf = o.use_crlf or o.mbx_format
         self._size_regex: re.Pattern[str] | None = None
         self._folder_regex: re.Pattern[str] | None = None
         self._quota_directories: re.Pattern[str] | None = None
@@ -78,10 +83,6 @@ class Appendfile(Transport):
             raise self.wrong('only one of "file" or "directory" can be specified', "directory")
         if "quota_filecount" in self.instance.set_places and o.directory is None and o.file is not None:
             raise self.wrong('quota_filecount must not be set without "directory"', "quota_filecount")
-        if o.mbx_format:
-            raise self.wrong("mbx_format is not supported", "mbx_format")
-        if o.use_mbx_lock:
-            raise self.wrong("use_mbx_lock is not supported", "use_mbx_lock")
         if o.maildir_format and o.mailstore_format:
             raise self.wrong("only one of maildir and mailstore may be specified", "mailstore_format")
         if o.maildir_use_size_file not in (True, False, None) and not o.maildir_format:
@@ -229,11 +230,17 @@ class Appendfile(Transport):
         check, escape = self.check_string, self.escape_string
         length = len(prefix) + copy.length + len(suffix)
         if copy.is_small():
-            text = write.form(copy.whole(), check, escape, o.use_crlf)
+            text = write.form(copy.whole(), check, escape, self.crlf)
             if (o.use_bsmtp or not self._into_new_file()) and not text.endswith(b"\n"):
-                text += b"\r\n" if o.use_crlf else b"\n"
+                text += b"\r\n" if self.crlf else b"\n"
             whole = prefix + text + suffix
+            if o.mbx_format:
+                from pyexim.transports.mbx import message_line
+                whole = message_line(run.scope.services.clock.time(), len(whole)) + whole
             return whole, (whole,), len(whole)
+        if o.mbx_format:
+            from pyexim.transports.mbx import measured
+            return None, *measured(self._stream(copy, prefix, suffix), run.scope.services.clock.time())
         return None, self._stream(copy, prefix, suffix), length
 
     def _into_new_file(self) -> bool:
@@ -243,11 +250,11 @@ class Appendfile(Transport):
         if prefix:
             yield prefix
         last = b"\n"
-        for piece in write.stream_lines(copy.chunks(), self.check_string, self.escape_string, self.options.use_crlf):
+        for piece in write.stream_lines(copy.chunks(), self.check_string, self.escape_string, self.crlf):
             yield piece
             last = piece[-1:]
         if last != b"\n":
-            yield b"\r\n" if self.options.use_crlf else b"\n"
+            yield b"\r\n" if self.crlf else b"\n"
         if suffix:
             yield suffix
 
@@ -265,6 +272,11 @@ class Appendfile(Transport):
             before = quota.mailbox_size if quota.mailbox_size >= 0 else box.size
             if quota.is_set():
                 quotas.check(quota, before, 0, length, inclusive=self.options.quota_is_inclusive, where=path)
+            if self.options.mbx_format and box.size == 0:
+                from pyexim.transports.mbx import file_header
+                before_it = file_header(services.clock.time())
+                whole = before_it + whole if whole is not None else None
+                pieces = itertools.chain((before_it,), pieces)
             written = append(box, whole, pieces, os.path.dirname(path))
             # Before the file is closed: the fewer steps between the message and the journal, the fewer
             # second copies after a crash.

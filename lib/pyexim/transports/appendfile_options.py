@@ -77,7 +77,7 @@ class AppendfileOptions(TransportOptions):
     mailstore_suffix: str | None = option(STRING, None, expanded=True, spec="26.2",
         doc="Text after the envelope in a mailstore .env file.")
     mbx_format: bool = option(BOOL, False, spec="26.2",
-        doc="MBX mailboxes; refused when the configuration is read.")
+        doc="Append to MBX mailboxes.")
     message_prefix: str | None = option(STRING, None, expanded=True, spec="26.2",
         doc="Text before each message; a \"From \" line by default when appending to a file.")
     message_suffix: str | None = option(STRING, None, expanded=True, spec="26.2",
@@ -111,6 +111,6 @@ class AppendfileOptions(TransportOptions):
     use_flock_lock: bool = option(BOOL, False, spec="26.2",
         doc="Lock mailboxes with flock.")
     use_lockfile: bool = option(BOOL, None, spec="26.2",
-        doc="Lock mailboxes with a lock file; on by default.")
+        doc="Lock mailboxes with a lock file; on by default, but not for MBX locking of an MBX mailbox.")
     use_mbx_lock: bool = option(BOOL, None, spec="26.2",
-        doc="MBX locking; refused when the configuration is read.")
+        doc="Lock mailboxes by the rules for MBX; on with mbx_format, unless another lock is named.")

@@ -253,8 +253,10 @@ def _alarm(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, old)
 
 
-def lock_open_file(fd: int, *, use_fcntl: bool, fcntl_timeout: int, use_flock: bool, flock_timeout: int) -> bool:
-    """Lock an open file with fcntl and/or flock, exclusively; False where another process has it."""
+def lock_open_file(fd: int, *, use_fcntl: bool, fcntl_timeout: int, use_flock: bool, flock_timeout: int,
+                   shared: bool = False) -> bool:
+    """Lock an open file with fcntl and/or flock, exclusively or not; False where another process has it."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     steps: list[tuple[Callable[[int, int], None], int]] = []
     if use_fcntl:
         steps.append((fcntl.lockf, fcntl_timeout))
@@ -264,9 +266,9 @@ def lock_open_file(fd: int, *, use_fcntl: bool, fcntl_timeout: int, use_flock: b
         for lock, timeout in steps:
             if timeout > 0:
                 with _alarm(timeout):
-                    lock(fd, fcntl.LOCK_EX)
+                    lock(fd, kind)
             else:
-                lock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(fd, kind | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError, TimeoutError):
         return False
     return True

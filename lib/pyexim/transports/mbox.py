@@ -14,12 +14,15 @@ import errno
 import os
 import stat
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyexim.base.clock import Clock
 from pyexim.base.record import dataclass
 from pyexim.transports.locking import ERRNO_LOCKFAILED, UNKNOWN_END, LockFile, lock_open_file, take_lockfile
 from pyexim.transports.paths import Refused, make_directories, may_create, sync_directory
+
+if TYPE_CHECKING:
+    from pyexim.transports.mbx import MbxLock
 
 ERRNO_NOTREGULAR: Final = -3
 ERRNO_LINKS: Final = -4
@@ -43,6 +46,8 @@ class Mailbox:
     """Not a named pipe."""
     locked_open: bool = False
     """The open file is locked too, so that the lock file may go first."""
+    mbx_lock: MbxLock | None = None
+    options: Any = None
 
     def unlock(self) -> None:
         """Remove the lock file while the open file keeps its own lock.
@@ -56,6 +61,8 @@ class Mailbox:
 
     def close(self) -> None:
         """Give up the locks, the file's first; never fails: what was delivered is synced by now."""
+        if self.mbx_lock is not None:
+            self.mbx_lock.release(self.fd, self.options)
         with contextlib.suppress(OSError):
             os.close(self.fd)
         if self.lock is not None:
@@ -74,14 +81,15 @@ def open_mailbox(path: str, options: Any, *, mode: int, host: str, home: str | N
         lock = take_lockfile(path, host=host, mode=options.lockfile_mode, timeout=options.lockfile_timeout,
                              retries=options.lock_retries, interval=options.lock_interval, clock=clock)
     try:
-        fd = _open_locked(path, options, mode, home, clock)
+        fd, mbx_lock = _open_locked(path, options, mode, home, clock)
     except BaseException:
         if lock is not None:
             lock.release()
         raise
     st = os.fstat(fd)
     is_file = stat.S_ISREG(st.st_mode)
-    return Mailbox(path, fd, lock, st.st_size, is_file, is_file and bool(options.use_fcntl_lock))
+    return Mailbox(path, fd, lock, st.st_size, is_file, is_file and bool(options.use_fcntl_lock),
+                   mbx_lock, options)
 
 
 def _tries(options: Any) -> int:
@@ -93,17 +101,26 @@ def _tries(options: Any) -> int:
     return tries
 
 
-def _open_locked(path: str, options: Any, mode: int, home: str | None, clock: Clock) -> int:
+def _open_locked(path: str, options: Any, mode: int, home: str | None, clock: Clock,
+                 ) -> tuple[int, MbxLock | None]:
     blocking = options.lock_fcntl_timeout > 0 or options.lock_flock_timeout > 0
     for attempt in range(_tries(options)):
         if attempt and not blocking:
             clock.sleep(options.lock_interval)
         fd = _open_checked(path, options, mode, home)
         try:
-            if stat.S_ISFIFO(os.fstat(fd).st_mode) or lock_open_file(
-                    fd, use_fcntl=options.use_fcntl_lock, fcntl_timeout=options.lock_fcntl_timeout,
-                    use_flock=options.use_flock_lock, flock_timeout=options.lock_flock_timeout):
-                return fd
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                return fd, None
+            if lock_open_file(fd, use_fcntl=options.use_fcntl_lock, fcntl_timeout=options.lock_fcntl_timeout,
+                              use_flock=options.use_flock_lock, flock_timeout=options.lock_flock_timeout,
+                              shared=options.use_mbx_lock):
+                if not options.use_mbx_lock:
+                    return fd, None
+                from pyexim.transports.mbx import take_lock  # rarely used
+
+                mbx_lock = take_lock(fd, options)
+                if mbx_lock is not None:
+                    return fd, mbx_lock
         except BaseException:
             os.close(fd)
             raise

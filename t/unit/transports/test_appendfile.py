@@ -292,7 +292,7 @@ def test_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [
-    {"file": "/x", "directory": "/y"}, {"file": "/x", "mbx_format": True},
+    {"file": "/x", "directory": "/y"},
     {"directory": "/x", "maildir_format": True, "mailstore_format": True}, {"file": "/x", "create_file": "somewhere"},
     {"directory": "/x", "quota_size_regex": "("},
     {"file": "/x", "use_lockfile": False, "use_fcntl_lock": False}, {"body_only": True, "headers_only": True}])
