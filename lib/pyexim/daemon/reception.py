@@ -297,7 +297,12 @@ class Reception:
 
 def serve(control: socket.socket, make_run: Services, report: Callable[[str], None] | None = None) -> int:
     """Be a reception child; the exit code.  ``report`` is told of a crash of a process that is forked off."""
-    return Reception(control, make_run, report=report).serve()
+    try:
+        reception = Reception(control, make_run, report=report)
+    except OSError as e:  # no descriptor is left: the master sees this process end, and makes another when it needs one
+        make_run().services.log.panic(f"reception process could not begin: {e.strerror}")
+        return os.EX_OSERR
+    return reception.serve()
 
 
 def connection_of(record: fdpass.Record, run: ReceiveRun) -> Connection:
