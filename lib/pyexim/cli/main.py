@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -25,6 +26,8 @@ Exim is a Mail Transfer Agent. It is normally called by Mail User Agents,
 not directly from a shell command line. Options and/or arguments control
 what it does when called. For a list of options, see the Exim documentation.
 """
+
+_SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 
 
 def main(arguments: list[str]) -> int:
@@ -68,12 +71,23 @@ def _guarded(arguments: list[str], make: Callable[[Command], Process]) -> int:
         return EX_FAILURE
     except KeyboardInterrupt:
         return 130
+    except OSError as e:
+        return _scarce(e, process) if e.errno in _SCARCE else _unexpected(e, process)
     except Exception as e:  # noqa: BLE001 - the one catch-all of a command
         return _unexpected(e, process)
 
 
 def _error(text: str) -> None:
     sys.stderr.write(text + "\n")
+
+
+def _scarce(error: OSError, process: Process | None) -> int:
+    """Report that the system has too little of something for this command: nothing is wrong with the program."""
+    text = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+    if process is not None:
+        process.log.panic(f"cannot go on: {text}")
+    _error(f"exim: cannot go on: {text}")
+    return os.EX_TEMPFAIL
 
 
 def _unexpected(error: Exception, process: Process | None) -> int:
