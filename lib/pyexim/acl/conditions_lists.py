@@ -10,6 +10,7 @@ from pyexim.acl.compiler import Build
 from pyexim.acl.parser import Item
 from pyexim.acl.run import DEFER, FAIL, OK, AclRun, Step
 from pyexim.base.taint import like
+from pyexim.expand.base import restore_numeric, save_numeric
 from pyexim.match import lists
 from pyexim.match.lists import Match
 from pyexim.model.connection import Connection
@@ -122,6 +123,14 @@ def recipients(item: Item, build: Build) -> Step:
     return step
 
 
+def _in_strings(run: AclRun, subject: str, source: str) -> int:
+    """Match a string; what its patterns capture is not seen afterwards, other than with names and addresses."""
+    saved = save_numeric(run.scope)
+    match = lists.match_string(subject, source, run.scope)
+    restore_numeric(run.scope, saved)
+    return _outcome(run, match)
+
+
 def authenticated(item: Item, build: Build) -> Step:
     """Make the step that tests the name of the authenticator that let the client in."""
     source = item.argument
@@ -130,7 +139,7 @@ def authenticated(item: Item, build: Build) -> Step:
         conn = run.scope.conn
         if conn is None or not conn.sender_host_authenticated:
             return FAIL
-        return _outcome(run, lists.match_string(conn.sender_host_authenticated, source, run.scope))
+        return _in_strings(run, conn.sender_host_authenticated, source)
     return step
 
 
@@ -142,7 +151,7 @@ def encrypted(item: Item, build: Build) -> Step:
         conn = run.scope.conn
         if conn is None or not conn.tls_in.active:
             return FAIL
-        return _outcome(run, lists.match_string(conn.tls_in.cipher or "", source, run.scope))
+        return _in_strings(run, conn.tls_in.cipher or "", source)
     return step
 
 

@@ -1,10 +1,19 @@
-"""The cram_md5 authenticator."""
+"""The cram_md5 authenticator: challenge and response over MD5.  Spec: chapter 35; RFC 2195."""
 
 from __future__ import annotations
 
-from pyexim.auth.base import Authenticator
+import hmac
+import os
+from typing import Final
+
+from pyexim.auth.base import FAIL, Authenticator, AuthRun, Client, Server, Verdict
 from pyexim.auth.options import AuthenticatorOptions
+from pyexim.base.errors import ConfigError
+from pyexim.base.octets import to_bytes
 from pyexim.config.option import STRING, option, options
+
+DIGITS: Final = 32
+"""The length of a digest."""
 
 
 @options
@@ -22,6 +31,50 @@ class CramMd5Options(AuthenticatorOptions):
 
 
 class CramMd5(Authenticator):
-    """The driver; so far only its options are known."""
+    """The driver."""
 
     Options = CramMd5Options
+    options: CramMd5Options
+    takes_initial = False
+
+    def check(self) -> None:
+        if "public_name" not in self.instance.set_places:
+            raise ConfigError(f"no public name specified for the {self.name} authenticator")
+
+    @property
+    def is_server(self) -> bool:
+        return self.options.server_secret is not None
+
+    @property
+    def is_client(self) -> bool:
+        return self.options.client_secret is not None
+
+    def server(self, run: AuthRun) -> Server:
+        """Challenge the client, and compare its digest with what the user's secret gives."""
+        host = run.scope.services.primary_hostname
+        challenge = f"<{os.getpid()}.{int(run.scope.services.clock.time())}@{host}>".encode("latin-1")
+        response = yield challenge
+        name, space, digest = response.rpartition(b" ")
+        run.add(name if space else response)
+        if not name or len(digest) != DIGITS:
+            return Verdict(FAIL)
+        secret = run.expand(self.options.server_secret or "")
+        if not hmac.compare_digest(cram(to_bytes(secret), challenge), digest):
+            return Verdict(FAIL)
+        return self.judge(run)
+
+    def client(self, run: AuthRun) -> Client:
+        """Answer the challenge."""
+        o = self.options
+        secret = run.expand(o.client_secret or "")
+        name = run.expand(o.client_name) if o.client_name is not None else run.scope.services.primary_hostname
+        challenge = yield None
+        if challenge is None:
+            return "Invalid base64 string in challenge"
+        yield to_bytes(name) + b" " + cram(to_bytes(secret), challenge)
+        return "Another challenge after the response"
+
+
+def cram(secret: bytes, challenge: bytes) -> bytes:
+    """Return the keyed MD5 digest of a challenge, in hexadecimal digits."""
+    return hmac.new(secret, challenge, "md5").hexdigest().encode("ascii")

@@ -12,6 +12,7 @@ class DovecotOptions(AuthenticatorOptions):
     """The options of the chapter."""
 
     SPEC = "37"
+    NO_EFFECT = "the driver is not there yet"
 
     server_socket: str | None = option(STRING, None,
         doc="The socket of Dovecot's authentication service.")

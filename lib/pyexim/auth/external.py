@@ -1,9 +1,10 @@
-"""The external authenticator."""
+"""The external authenticator: an identity that something other than SMTP proves.  Spec: chapter 41; RFC 4422 A."""
 
 from __future__ import annotations
 
-from pyexim.auth.base import Authenticator
+from pyexim.auth.base import Authenticator, AuthRun, Client, Server
 from pyexim.auth.options import AuthenticatorOptions
+from pyexim.base.octets import to_bytes
 from pyexim.config.option import STRING, option, options
 
 
@@ -22,6 +23,34 @@ class ExternalOptions(AuthenticatorOptions):
 
 
 class External(Authenticator):
-    """The driver; so far only its options are known."""
+    """The driver."""
 
     Options = ExternalOptions
+    options: ExternalOptions
+
+    @property
+    def is_server(self) -> bool:
+        return self.options.server_condition is not None
+
+    @property
+    def is_client(self) -> bool:
+        return self.options.client_send is not None
+
+    def server(self, run: AuthRun) -> Server:
+        """Take the identity, and let server_condition decide."""
+        o = self.options
+        identity = run.initial if run.initial is not None else (yield b"")
+        run.add(identity.partition(b"\0")[0])
+        params = (o.server_param2, o.server_param3)
+        for source in params[:2 if o.server_param3 is not None else 1 if o.server_param2 is not None else 0]:
+            run.add(run.expand(source) if source is not None else "")
+        return self.judge(run)
+
+    def client(self, run: AuthRun) -> Client:
+        """Claim the identity, which may be empty: that of the channel."""
+        identity = to_bytes(run.expand(self.options.client_send or ""))
+        challenge = yield identity
+        if challenge is None:
+            return "Invalid base64 string in server response"
+        yield b""
+        return "Another challenge after the response"

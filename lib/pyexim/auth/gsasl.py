@@ -12,6 +12,7 @@ class GsaslOptions(AuthenticatorOptions):
     """The options of the chapter."""
 
     SPEC = "38"
+    NO_EFFECT = "the driver is not there yet"
 
     client_authz: str | None = option(STRING, None, expanded=True,
         doc="The identity to act as.")

@@ -10,12 +10,13 @@ class AuthenticatorOptions:
     """The options of the chapter."""
 
     SPEC = "33.1"
-    NO_EFFECT = "SMTP AUTH is not there yet, neither as a server nor as a client"
 
     client_condition: str | None = option(STRING, None, expanded=True,
-        doc="As a client, use this authenticator only if the expansion is true.")
+        doc="As a client, use this authenticator only if the expansion is true.",
+        no_effect="authentication as a client is not there yet")
     client_set_id: str | None = option(STRING, None, expanded=True,
-        doc="As a client, what $authenticated_id of the delivery is set to.")
+        doc="As a client, what $authenticated_id of the delivery is set to.",
+        no_effect="authentication as a client is not there yet")
     driver: str | None = option(STRING, None,
         doc="The authenticator's driver.")
     public_name: str | None = option(STRING, None,

@@ -1,10 +1,20 @@
-"""The plaintext authenticator."""
+"""The plaintext authenticator: PLAIN, LOGIN and whatever else sends strings in the clear.  Spec: chapter 34."""
 
 from __future__ import annotations
 
-from pyexim.auth.base import Authenticator
+import re
+from typing import Final
+
+from pyexim.auth.base import Authenticator, AuthRun, Client, Server
 from pyexim.auth.options import AuthenticatorOptions
+from pyexim.base.octets import to_bytes
 from pyexim.config.option import BOOL, STRING, STRING_LIST, option, options
+from pyexim.expand.lists import split_list
+
+MAX_STRINGS: Final = 20
+"""So many strings of the client are kept, at most."""
+MAX_PROMPTS: Final = 3
+"""So many prompts of a server are kept in variables."""
 
 
 @options
@@ -22,6 +32,57 @@ class PlaintextOptions(AuthenticatorOptions):
 
 
 class Plaintext(Authenticator):
-    """The driver; so far only its options are known."""
+    """The driver."""
 
     Options = PlaintextOptions
+    options: PlaintextOptions
+
+    @property
+    def is_server(self) -> bool:
+        return self.options.server_condition is not None
+
+    @property
+    def is_client(self) -> bool:
+        return self.options.client_send is not None
+
+    def server(self, run: AuthRun) -> Server:
+        """Collect strings until there are as many as prompts, then let server_condition decide."""
+        source = self.options.server_prompts
+        prompts = split_list(run.expand(source)) if source is not None else []
+        if run.initial is not None:
+            _take(run, run.initial)
+        # A prompt is for the string whose number it has: those that came with AUTH need none.
+        while len(run.values) < len(prompts):
+            _take(run, (yield to_bytes(prompts[len(run.values)])))
+        return self.judge(run)
+
+    def client(self, run: AuthRun) -> Client:
+        """Send the strings, one after another; the prompts are $auth1 to $auth3 in those that follow."""
+        o = self.options
+        challenge: bytes | None = b""
+        for number, item in enumerate(split_list(o.client_send or "")):
+            if number > 0:
+                if challenge is None and not o.client_ignore_invalid_base64:
+                    return "Invalid base64 string in server response"
+                if len(run.values) < MAX_PROMPTS:
+                    run.add(challenge or b"")
+            data = circumflexes(to_bytes(run.expand(item)))
+            challenge = yield (data if data or number > 0 else None)
+        if challenge is None and not o.client_ignore_invalid_base64:
+            return "Invalid base64 string in server response"
+        return "Too few items in client_send in " + self.name
+
+
+def _take(run: AuthRun, data: bytes) -> None:
+    """Keep the strings of a response, which NULs separate."""
+    for piece in data.split(b"\0"):
+        if len(run.values) < MAX_STRINGS:
+            run.add(piece)
+
+
+_circumflex = re.compile(rb"\^\^?")
+
+
+def circumflexes(data: bytes) -> bytes:
+    """Replace single circumflexes by NULs and double ones by one; three are one NUL-less pair and a single."""
+    return _circumflex.sub(lambda m: b"^" if len(m[0]) == 2 else b"\0", data)

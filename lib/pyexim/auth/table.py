@@ -6,20 +6,20 @@ from importlib import import_module
 from typing import Final
 
 from pyexim.auth.base import Authenticator
+from pyexim.base.errors import ConfigError
+from pyexim.base.octets import lower
 from pyexim.config.configuration import Configuration
 
 DRIVERS: Final = {
     "cram_md5": "pyexim.auth.cram_md5:CramMd5",
-    "cyrus_sasl": "pyexim.auth.cyrus_sasl:CyrusSasl",
     "dovecot": "pyexim.auth.dovecot:Dovecot",
     "external": "pyexim.auth.external:External",
     "gsasl": "pyexim.auth.gsasl:Gsasl",
-    "heimdal_gssapi": "pyexim.auth.heimdal_gssapi:HeimdalGssapi",
     "plaintext": "pyexim.auth.plaintext:Plaintext",
     "spa": "pyexim.auth.spa:Spa",
     "tls": "pyexim.auth.tls:Tls",
 }
-"""In the order of -bV."""
+"""In the order of -bV.  cyrus_sasl and heimdal_gssapi are not there, as their libraries are not."""
 
 
 def find_driver(name: str) -> type[Authenticator] | None:
@@ -33,9 +33,30 @@ def find_driver(name: str) -> type[Authenticator] | None:
 
 
 def instantiate(config: Configuration) -> None:
-    """Make the driver object of every authenticator (``instance.driver``) and check it; raise ConfigError."""
+    """Make the driver object of every authenticator (``instance.driver``) and check it; raise ConfigError.
+
+    Those that are servers and those that are clients are listed as ``config.compiled["auth_servers"]`` and
+    ``["auth_clients"]``.
+    """
     for instance in config.authenticators:
         driver = find_driver(instance.driver_name)
         assert driver is not None, f"the reader let pass an unknown driver {instance.driver_name}"
         instance.driver = driver(instance)
         instance.driver.check()
+    drivers: list[Authenticator] = [instance.driver for instance in config.authenticators]
+    for role, members in (("server", [d for d in drivers if d.is_server]),
+                          ("client", [d for d in drivers if d.is_client])):
+        _no_doubles(role, members)
+        config.compiled[f"auth_{role}s"] = members
+
+
+def _no_doubles(role: str, members: list[Authenticator]) -> None:
+    """Refuse two authenticators for one mechanism."""
+    seen: dict[str, Authenticator] = {}
+    for driver in members:
+        if not driver.public_name:
+            continue  # (it has no mechanism of its own)
+        first = seen.setdefault(lower(driver.public_name), driver)
+        if first is not driver:
+            raise ConfigError(f"two {role} authenticators ({first.name} and {driver.name}) have the same public name "
+                              f"({first.public_name})")

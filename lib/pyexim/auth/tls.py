@@ -12,6 +12,7 @@ class TlsOptions(AuthenticatorOptions):
     """The options of the chapter."""
 
     SPEC = "42"
+    NO_EFFECT = "the driver is not there yet"
 
     server_param: str | None = option(STRING, None, expanded=True,
         doc="Another name of server_param1.")

@@ -1,6 +1,6 @@
 """What -bV prints: the Exim version we stand in for, our own, and what this build supports.
 
-Only what works is named: a driver that is known by its options alone (the authenticators) is not.
+Only what works is named.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import struct
 
 import pyexim
 from pyexim import settings
-from pyexim.config.table import ROUTERS, TRANSPORTS, driver_names
+from pyexim.config.table import AUTHENTICATORS, ROUTERS, TRANSPORTS, driver_names, driver_options
 from pyexim.expand.table import ITEMS
 from pyexim.lookup.table import available as available_lookups
 
@@ -36,7 +36,9 @@ def lines(configuration_file: str | None, *, details: bool = True) -> list[str]:
     out += [
         "Support for: " + " ".join(features()),
         "Lookups (built-in): " + " ".join(available_lookups(importlib.util.find_spec)),
-        "Authenticators:",
+        "Authenticators: " + " ".join(
+            name for name in driver_names(AUTHENTICATORS)
+            if not hasattr(driver_options(AUTHENTICATORS, name), "NO_EFFECT")),
         "Routers: " + " ".join(driver_names(ROUTERS)),
         "Transports: " + " ".join(transports),
         "Fixed never_users: 0",

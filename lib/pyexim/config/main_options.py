@@ -39,8 +39,7 @@ class MainOptions:
         doc="The ACL for the ATRN command.",
         no_effect="the extension is not there yet")
     acl_smtp_auth: str | None = option(STRING, None, expanded=True,
-        doc="The ACL for the AUTH command.",
-        no_effect="SMTP AUTH is not there yet")
+        doc="The ACL for the AUTH command.")
     acl_smtp_connect: str | None = option(STRING, None, expanded=True,
         doc="The ACL run when a client has connected.")
     acl_smtp_data: str | None = option(STRING, None, expanded=True,
@@ -59,8 +58,7 @@ class MainOptions:
     acl_smtp_mail: str | None = option(STRING, None, expanded=True,
         doc="The ACL for the MAIL command.")
     acl_smtp_mailauth: str | None = option(STRING, None, expanded=True,
-        doc="The ACL that decides on the AUTH parameter of MAIL.",
-        no_effect="SMTP AUTH is not there yet")
+        doc="The ACL that decides on the AUTH parameter of MAIL.")
     acl_smtp_mime: str | None = option(STRING, None, expanded=True,
         doc="The ACL for each MIME part of a message that comes by SMTP.",
         no_effect="content scanning is not there yet")
@@ -91,8 +89,7 @@ class MainOptions:
     allow_utf8_domains: bool = option(BOOL, False,
         doc="Let domain names contain UTF-8 in DNS lookups.")
     auth_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
-        doc="Clients that are offered AUTH.",
-        no_effect="SMTP AUTH is not there yet")
+        doc="Clients that are offered AUTH.")
     auto_thaw: int = option(TIME, 0,
         doc="Age after which a frozen message gets another delivery attempt; 0 for never.")
     av_scanner: str | None = option(STRING, "sophie:/var/run/sophie",

@@ -24,7 +24,7 @@ TOPICS: Final = (
 _MODIFIERS: Final = frozenset({"noutf8"})
 _NOT_BY_DEFAULT: Final = frozenset({"expand", "filter", "interface", "load", "local_scan", "memory", "noutf8", "pid",
                                     "resolver", "timestamp"})
-HOST_CHECKING: Final = frozenset({"acl", "lists", "dnsbl", "verify", "host_lookup", "routing"})
+HOST_CHECKING: Final = frozenset({"acl", "auth", "lists", "dnsbl", "verify", "host_lookup", "routing"})
 """What -bh shows by itself; "routing" is the part of "route" that tells which router takes an address."""
 _ASCII: Final = str.maketrans({"╭": "/", "├": "|", "╰": "\\", "─": "-"})
 _LAST_LINE: Final = re.compile("╰─*")

@@ -70,6 +70,7 @@ def hello(session: Session, command: Command) -> None:
         greeting += "\n" + "\n".join(_offers(session))
     else:
         core.pipelining = core.chunking = False
+        session.auth.advertised.clear()
         session.offered_pipelining = False
     session.drop_incoming()
     session.new_message()
@@ -106,6 +107,8 @@ def _offers(session: Session) -> list[str]:
         if session.pipe_connect:
             session.offered_pipe_connect = True
             out.append("PIPECONNECT")
+    if auth := session.auth.offer(session):
+        out.append(auth)
     core.chunking = session.matches(main.chunking_advertise_hosts, "chunking_advertise_hosts")
     conn.chunking_offered = core.chunking
     if core.chunking:
@@ -166,14 +169,19 @@ def quit_(session: Session, command: Command) -> None:
         session.log_closed_by_quit()
 
 
+def auth(session: Session, command: Command) -> None:
+    """AUTH."""
+    session.auth.command(session, command)
+
+
 def not_offered(session: Session, command: Command) -> None:
-    """AUTH and STARTTLS: this server offers neither."""
+    """STARTTLS: this server does not offer it."""
     session.syntax_error("protocol", 503, f"{command.verb} command used when not advertised")
 
 
 HANDLERS: Final[dict[str, Callable[[Session, Command], None]]] = {
     "HELO": hello, "EHLO": hello, "MAIL": transaction.mail, "RCPT": transaction.rcpt, "DATA": transaction.data,
     "BDAT": transaction.bdat, "RSET": rset,
-    "NOOP": noop, "HELP": help_, "QUIT": quit_, "AUTH": not_offered, "STARTTLS": not_offered,
+    "NOOP": noop, "HELP": help_, "QUIT": quit_, "AUTH": auth, "STARTTLS": not_offered,
     **queries.HANDLERS,
 }

@@ -24,6 +24,7 @@ from pyexim.model.connection import Connection
 from pyexim.model.message import Message
 from pyexim.receive import arrival, closing, opening
 from pyexim.receive.api import ReceiveRun
+from pyexim.receive.authentication import Authentication
 from pyexim.receive.caller import login_of, names
 from pyexim.receive.channel import Channel, InputTimeout
 from pyexim.receive.commands import HANDLERS
@@ -34,6 +35,7 @@ from pyexim.receive.transaction import literal_size
 from pyexim.smtp.server import (
     CLOSED,
     NEED_DATA,
+    AuthAnswer,
     BodyData,
     BodyEnd,
     Command,
@@ -99,6 +101,7 @@ class Session:
         self.offered_dsn = self.offered_prdr = self.offered_smtputf8 = False
         self.banner: acl.AclResult | None = None
         """What the connect ACL said when it accepted."""
+        self.auth = Authentication(run.config)
         self._fresh = False
         """Nothing has touched the message since it was made."""
         self.too_many_recipients = False
@@ -365,6 +368,8 @@ class Session:
                 self.on_command(event)
             elif isinstance(event, BodyEnd):
                 self.on_body_end(event)
+            elif isinstance(event, AuthAnswer):
+                self.auth.answer(self, event.line)
             elif isinstance(event, Refused):
                 self.note(event.verb, event.line)
                 self.mails += event.verb == "MAIL"
@@ -381,6 +386,10 @@ class Session:
 
     def end_by_timeout(self) -> None:
         """End a session whose client was silent for too long."""
+        if self.core.in_auth:
+            self.core.receive_data(b"")  # an empty answer, and then the end, as in Exim
+            self.advance()
+            return
         closing.timed_out(self)
         self.flush()
         closing.end(self)

@@ -99,9 +99,10 @@ def mail(session: Session, command: Command) -> None:
     path, parameters = split_parameters(argument, MAIL_PARAMETERS if conn.esmtp else frozenset())
     if not parameters:
         argument = path
-    wrong = _mail_parameters(session, parameters)
+    wrong = _mail_parameters(session, command, parameters)
     if wrong is not None:
-        session.syntax_error("syntax", 501, wrong)
+        if wrong:
+            session.syntax_error("syntax", 501, wrong)
         return
     protocol = (conn.received_protocol or "").removeprefix("utf8")
     conn.received_protocol = f"utf8{protocol}" if message.smtputf8 else protocol
@@ -146,8 +147,8 @@ def _mail_acl(session: Session, address: str, accepted: str) -> bool:
     return False
 
 
-def _mail_parameters(session: Session, parameters: list[tuple[str, str]]) -> str | None:
-    """Take the parameters of MAIL; the text of the error, or None."""
+def _mail_parameters(session: Session, command: Command, parameters: list[tuple[str, str]]) -> str | None:
+    """Take the parameters of MAIL; the text of the error ("" where the command has been answered), or None."""
     message = session.scope.message
     assert message is not None
     for name, value in parameters:
@@ -161,8 +162,9 @@ def _mail_parameters(session: Session, parameters: list[tuple[str, str]]) -> str
                 return "invalid data for BODY"
             message.body_8bit = 8 if body == "8BITMIME" else 7
         elif name == "AUTH":
-            if value and value != "<>":
-                session.log.main(f"ignoring AUTH={value} from {session.who()} (client not authenticated)")
+            wrong = session.auth.sender_parameter(session, command, value)
+            if wrong is not None:
+                return wrong
         elif name == "SMTPUTF8":
             if not session.offered_smtputf8:
                 return "SMTPUTF8 used when not advertised"

@@ -37,6 +37,13 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthAnswer:
+    """What the client says to a challenge of AUTH, undecoded; to be answered as the command was."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A command was refused by the core, which has answered it.
 
@@ -109,4 +116,4 @@ class _Signal:
 NEED_DATA: Final = _Signal("NEED_DATA")
 CLOSED: Final = _Signal("CLOSED")
 
-Event = Command | Refused | TooMany | SyncError | BodyData | BodyEnd | EndOfInput | _Signal
+Event = Command | AuthAnswer | Refused | TooMany | SyncError | BodyData | BodyEnd | EndOfInput | _Signal

@@ -9,7 +9,8 @@ makes it SENDER, an accepted RCPT makes it READY; DATA and the last BDAT bring i
 and a new HELO or EHLO too.  A BDAT that is not the last makes it CHUNKING, where only BDAT, RSET, NOOP,
 HELP and QUIT are in order.  ``ORDER`` below says what is answered to the rest.  Of the three counters
 (unrecognised commands, wrong ones, those that bring no mail) the limits are constructor arguments; the
-command that exceeds one is answered, and then the connection is closed.
+command that exceeds one is answered, and then the connection is closed.  After a challenge of AUTH the next
+line is its answer, whatever it looks like.
 
 Where PIPELINING was offered a client may send RCPT and DATA before it knows that MAIL failed: such
 commands are refused but not counted as mistakes.
@@ -30,6 +31,7 @@ from pyexim.smtp.data import Chunk, DotData, FileData
 from pyexim.smtp.events import (
     CLOSED,
     NEED_DATA,
+    AuthAnswer,
     BodyData,
     BodyEnd,
     Command,
@@ -42,8 +44,8 @@ from pyexim.smtp.events import (
 )
 from pyexim.smtp.parameters import parse_bdat
 
-__all__ = ["CLOSED", "NEED_DATA", "BodyData", "BodyEnd", "Command", "EndOfInput", "Event", "Limits", "Refused",
-           "Server", "SyncError", "TooMany"]
+__all__ = ["CLOSED", "NEED_DATA", "AuthAnswer", "BodyData", "BodyEnd", "Command", "EndOfInput", "Event", "Limits",
+           "Refused", "Server", "SyncError", "TooMany"]
 
 START, GREETED, SENDER, READY = "start", "greeted", "sender", "ready"
 CHUNKING, CHUNK_BROKEN = "chunking", "chunk_broken"
@@ -107,6 +109,8 @@ class Server:
         self._eof = False
         self._closing = False
         self._pending: Command | BodyEnd | None = None
+        self._auth: Command | None = None
+        """The AUTH command whose challenge the client is to answer."""
         self._data: DotData | FileData | Chunk | None = None
         self._bare_lf = False
         """The last command line ended in a LF without CR before it."""
@@ -232,6 +236,19 @@ class Server:
         elif verb in ("HELO", "EHLO") and self.state != START:
             self.state = START
 
+    def challenge(self, text: str) -> None:
+        """Answer the AUTH command at hand by a challenge in base64; the next event is the client's AuthAnswer."""
+        pending = self._pending
+        if not isinstance(pending, Command) or pending.verb != "AUTH":
+            raise LocalProtocolError("a challenge without AUTH")
+        self._out.append(f"334 {text}\r\n".encode("latin-1"))
+        self._auth, self._pending = pending, None
+
+    @property
+    def in_auth(self) -> bool:
+        """Tell whether the client is to answer a challenge."""
+        return self._auth is not None
+
     def _rcpt_answered(self, code: int, text: str) -> None:
         if 200 <= code < 300:
             self.recipients += 1
@@ -314,6 +331,10 @@ class Server:
         if self._data is not None:
             return self._next_of_data()
         line = self._next_line()
+        if self._auth is not None and (line is not None or self._eof):
+            # The end of the input is an empty answer, as in Exim.
+            self._pending, self._auth = self._auth, None
+            return AuthAnswer(line or "")
         if line is None:
             if self._eof:
                 self._closing = True
