@@ -6,10 +6,13 @@ VENV = .venv
 BIN = $(VENV)/bin
 JOBS ?= 2
 STAMP = $(VENV)/.installed
+SETUID ?= yes
+# What a command's time would otherwise go into is the start of an interpreter; optional, for there may be no compiler.
+LAUNCHER = src/launcher
 
 .PHONY: all run stop test check unit interop root clean settings install install-links help compare
 
-all: $(STAMP)
+all: $(STAMP) $(LAUNCHER)
 
 help:
 	@echo "make run       set up, start a private server, send it a message, show the delivery"
@@ -29,13 +32,16 @@ $(STAMP): setup.py Makefile
 	    sed -u -n -e 's/^Collecting \([^ ]*\).*/   \1/p' -e 's/^Installing collected packages.*/   (installing)/p' -e '/^ERROR/p'
 	@test -f $@ || { tail -5 $(VENV)/install.log; echo "make: the libraries could not be installed; see $(VENV)/install.log"; exit 1; }
 
-run: $(STAMP)
+$(LAUNCHER): src/launcher.c etc/build_launcher.py lib/pyexim/settings.py $(wildcard lib/pyexim/settings_local.py)
+	@$(PYTHON) etc/build_launcher.py
+
+run: all
 	@$(BIN)/python etc/trial.py start
 
 stop: $(STAMP)
 	@$(BIN)/python etc/trial.py stop
 
-test: $(STAMP)
+test: all
 	@$(BIN)/python -m pytest t -n $(JOBS) --dist worksteal
 
 check: $(STAMP)
@@ -58,13 +64,15 @@ root: $(STAMP)
 # make settings EXIM_USER=mail CONFIGURE_FILE=/etc/exim4/exim4.conf
 settings:
 	@$(PYTHON) etc/make_settings.py $(MAKEOVERRIDES)
+	@$(PYTHON) etc/build_launcher.py
 
+# SETUID=no: then commands of ordinary users need the daemon.
 install: $(STAMP)
-	@$(PYTHON) etc/install.py --destdir "$(DESTDIR)"
+	@$(PYTHON) etc/install.py --destdir "$(DESTDIR)" --setuid "$(SETUID)"
 
 # The same, and sendmail, mailq, newaliases, runq, rsmtp, rmail become pyexim.
 install-links: $(STAMP)
-	@$(PYTHON) etc/install.py --destdir "$(DESTDIR)" --links
+	@$(PYTHON) etc/install.py --destdir "$(DESTDIR)" --setuid "$(SETUID)" --links
 
 clean:
-	rm -rf $(VENV) build dist run *.egg-info lib/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(LAUNCHER) $(VENV) build dist run *.egg-info lib/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

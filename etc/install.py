@@ -10,6 +10,7 @@ import argparse
 import gzip
 import os
 import pwd
+import stat
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lib"))
+
+import build_launcher  # noqa: E402 - beside this file
 
 from pyexim import settings  # noqa: E402 - the tree's own, whatever is installed
 
@@ -51,6 +54,50 @@ def make_environment(prefix: Path) -> None:
         shutil.rmtree(unwanted, ignore_errors=True)
 
 
+def writable_by_others(path: Path, below: Path) -> Path | None:
+    """Return what makes a file one that root should not execute for others: itself or a directory above, or None.
+
+    Directories above ``below`` (DESTDIR) do not count: the file will not stay there.
+    """
+    for one in (path, *path.parents):
+        if one == below.parent:
+            break
+        st = one.stat()
+        if st.st_uid != 0 or st.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return one
+    return None
+
+
+def install_program(target: Path, prefix: str, top: Path, below: Path, set_uid: bool) -> None:
+    """Install the program itself: the launcher, set-uid where that is wanted and safe; or a link to the script."""
+    if build_launcher.compiler() is None:
+        link(f"{prefix}/bin/pyexim", target)
+        say("!! no C compiler: the program is a script without privilege.  Each command starts an interpreter, and those "
+            "of ordinary users need the daemon")
+        return
+    main = next(top.glob("lib/python3*/site-packages/pyexim/__main__.py"))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    build_launcher.build(target, f"{prefix}/bin/python", f"{prefix}/{main.relative_to(top)}")
+    os.chmod(target, 0o755)  # noqa: S103 - a program for everybody
+    if not set_uid:
+        say(f"   {target}: not set-uid (SETUID=no): commands of ordinary users need the daemon")
+        return
+    if os.geteuid() != 0:
+        say(f"!! {target} is not set-uid, for root alone can make it so (owner root, mode 4755): until then commands of "
+            "ordinary users need the daemon")
+        return
+    # The interpreter's own directories are the system's; ours are below DESTDIR for now.
+    for path, limit in ((main, below), (target, below), (Path(sys.executable).resolve(), Path("/")),
+                        (Path(os.__file__).resolve(), Path("/"))):
+        if fault := writable_by_others(path, limit):
+            say(f"!! {target} is not set-uid, for others than root can write to {fault}, and so to what it would execute: "
+                "commands of ordinary users need the daemon")
+            return
+    os.chown(target, 0, 0)
+    os.chmod(target, 0o4755)  # noqa: S103 - see src/launcher.c
+    say(f"   {target}: set-uid root, for commands of ordinary users while no daemon runs (SETUID=no leaves that out)")
+
+
 def link(target: str, path: Path) -> None:
     """Make a symbolic link in place of whatever link or file is there; a file is kept as NAME.old."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +111,7 @@ def link(target: str, path: Path) -> None:
     say(f"   {path} -> {target}")
 
 
-def install(destination: str, prefix: str, links: bool) -> None:
+def install(destination: str, prefix: str, *, links: bool, set_uid: bool) -> None:
     """Install everything."""
     def at(path: str) -> Path:
         return Path(destination + path) if destination else Path(path)
@@ -82,7 +129,7 @@ def install(destination: str, prefix: str, links: bool) -> None:
         f.write((ROOT / "man" / "pyexim.8").read_bytes())
     at("/etc/pyexim").mkdir(parents=True, exist_ok=True)
     program = f"{settings.BIN_DIRECTORY}/pyexim"
-    link(f"{prefix}/bin/pyexim", at(program))
+    install_program(at(program), prefix, top, Path(destination or "/"), set_uid)
     for name in TOOLS:
         (top / "bin" / name).unlink(missing_ok=True)
         (top / "bin" / name).symlink_to("pyexim")
@@ -120,10 +167,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="install pyexim")
     parser.add_argument("--destdir", default="", help="a directory that everything goes below")
     parser.add_argument("--prefix", default="/opt/pyexim", help="where the program lives (default: %(default)s)")
+    parser.add_argument("--setuid", choices=("yes", "no"), default="yes", help="whether the program is set-uid root")
     parser.add_argument("--links", action="store_true", help="make sendmail, mailq, ... links to pyexim as well")
     options = parser.parse_args()
     try:
-        install(options.destdir.rstrip("/"), options.prefix, options.links)
+        install(options.destdir.rstrip("/"), options.prefix, links=options.links, set_uid=options.setuid == "yes")
     except PermissionError as e:
         sys.exit(f"make install: {e.strerror}: {e.filename} (are you root? DESTDIR= names another place)")
     except subprocess.CalledProcessError as e:

@@ -15,12 +15,17 @@ def start(arguments: list[str]) -> int:
         from pyexim.tools.table import TOOLS, run
 
         if name in TOOLS:
-            return run(name, arguments[1:])
-    from pyexim.daemon.client import ask_daemon
+            from pyexim import privs
 
-    code = ask_daemon(arguments[0], arguments[1:])
-    if code is not None:
-        return code
+            # Anybody may choose the name that a set-uid program is called by, and no utility is one.
+            privs.drop_to_caller(os.getuid(), os.getgid())
+            return run(name, arguments[1:])
+    if "pyexim_asked" not in sys._xoptions:  # else the launcher has asked the daemon already
+        from pyexim.daemon.client import ask_daemon
+
+        code = ask_daemon(arguments[0], arguments[1:])
+        if code is not None:
+            return code
     from pyexim.cli.main import main
 
     return main(arguments)

@@ -25,6 +25,7 @@ from pyexim.base.errors import ConfigError, ExpansionError
 from pyexim.base.record import dataclass, replace
 from pyexim.config.configuration import Configuration
 from pyexim.daemon import command, listeners, pidfile, pool, reception, timer
+from pyexim.daemon.client import absolute_files
 from pyexim.daemon.front import Front
 from pyexim.deliver.manager import run_manager
 from pyexim.deliver.starter import Connector
@@ -294,8 +295,7 @@ class Master:
 
     def _open_command_socket(self) -> None:
         c = self.process.command
-        files = ":".join(os.path.abspath(f) for f in (c.config_files or "").split(":") if f)
-        name = command.socket_name(files, c.macros)
+        name = command.socket_name(absolute_files(c.config_files or ""), c.macros)
         self.command_path = f"{command.directory(os.geteuid())}/{name}"
         self.command_socket = command.listen(self.command_path)
         if self.command_socket is not None:
@@ -399,8 +399,8 @@ class Master:
         process, times = self.process, self.file_times
 
         def current(files: list[str]) -> bool:
-            mine = [os.path.abspath(f) for f in (process.command.config_files or "").split(":") if f]
-            return files == mine and _file_times(process.config.files) == times
+            mine = absolute_files(process.command.config_files or "")
+            return ":".join(files) == mine and _file_times(process.config.files) == times
 
         def job() -> int:
             self._close_in_child()

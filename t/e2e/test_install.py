@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -56,6 +58,16 @@ def test_make_install() -> None:
         done = subprocess.run([*tool, "--destdir", name, "--links"], text=True, capture_output=True, timeout=300)
         assert done.returncode == 0, done.stderr
         assert "Installed." in done.stdout
+        main = destination / "usr" / "sbin" / "pyexim"
+        if shutil.which("cc"):
+            assert not main.is_symlink() and main.stat().st_mode & 0o777 == 0o755
+            if main.stat().st_mode & stat.S_ISUID:
+                assert main.stat().st_uid == 0 and f"{main}: set-uid root" in done.stdout
+            else:
+                assert "is not set-uid, for" in done.stdout
+            assert subprocess.run([main, "-bV"], capture_output=True, text=True).returncode in (0, 71, 78)
+            main.unlink()
+            main.symlink_to("/opt/pyexim/bin/pyexim")
         links = {p.name: os.readlink(p) for p in (destination / "usr" / "sbin").iterdir()}
         assert links["pyexim"] == "/opt/pyexim/bin/pyexim"
         assert links["sendmail"] == links["mailq"] == "/usr/sbin/pyexim"

@@ -95,14 +95,14 @@ def parse_request(record: fdpass.Record) -> Request | None:
 
 
 def _is_words(value: Any) -> bool:
-    """Tell whether a value is a list of what the system takes for an argument or a name."""
+    """Tell whether a value is a list of what the system takes for an argument or a name: octets without NUL."""
     if not isinstance(value, list):
         return False
     for word in value:
         if not isinstance(word, str) or "\0" in word:
             return False
         try:
-            os.fsencode(word)
+            word.encode("latin-1")
         except UnicodeEncodeError:
             return False
     return True
@@ -159,11 +159,12 @@ def serve(sock: socket.socket, run_command: Callable[[list[str]], int], current:
         os.dup2(fd, number)
         os.close(fd)
     os.environ.clear()
-    os.environ.update(request.env)
-    os.umask(request.umask)
+    os.environb.update({k.encode("ascii"): v.encode("latin-1") for k, v in request.env.items()})
+    # With root's power it writes files that others use (logs, hints): their modes are no affair of the caller's.
+    os.umask(0o022 if os.geteuid() == 0 else request.umask)
     _become_caller(uid, gid)
     try:
-        os.chdir(request.cwd)
+        os.chdir(request.cwd.encode("latin-1"))
     except OSError:
         os.chdir("/")
     code = run_command(request.argv)

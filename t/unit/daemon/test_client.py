@@ -28,7 +28,7 @@ def test_environment_and_octets_that_are_no_text(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("TZ", raising=False)
     monkeypatch.setenv("SECRET", "x")
     record = json.loads(client._request([], ""))
-    assert record["env"]["HOME"] == os.environ["HOME"]
+    assert record["env"]["HOME"].encode("latin-1") == os.environb[b"HOME"]
     assert "TZ" not in record["env"] and "SECRET" not in record["env"]
     assert record["files"] == []
 
