@@ -38,11 +38,15 @@ def c_string(text: str) -> str:
     return '"' + "".join(chr(b) if chr(b).isalnum() or b in b"/._- :" else f"\\{b:03o}" for b in octets) + '"'
 
 
-def build(target: Path, interpreter: str = "", program: str = "", *, flags: tuple[str, ...] = FLAGS) -> None:
-    """Compile the launcher; without interpreter and program that of a source tree.  CalledProcessError on failure."""
+def build(target: Path, interpreter: str = "", program: str = "", *, flags: tuple[str, ...] = (),
+          **changed: str) -> None:
+    """Compile the launcher; without interpreter and program that of a source tree.
+
+    ``changed`` settings stand above those of the build.  Raises CalledProcessError.
+    """
     command = compiler()
     assert command is not None
-    values = {name: getattr(settings, name) for name in PASSED}
+    values = {name: getattr(settings, name) for name in PASSED} | changed
     if program:
         values |= {"INTERPRETER": interpreter, "PROGRAM": program}
     lines = [f"#define {name} {c_string(value)}\n" for name, value in values.items()]
@@ -51,7 +55,7 @@ def build(target: Path, interpreter: str = "", program: str = "", *, flags: tupl
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "launcher_settings.h").write_text("".join(lines))
         new = target.with_name(target.name + ".new")
-        subprocess.run([*command, *flags, "-I", name, "-o", str(new), str(SOURCE)], check=True)
+        subprocess.run([*command, *FLAGS, *flags, "-I", name, "-o", str(new), str(SOURCE)], check=True)
     new.replace(target)
 
 

@@ -10,8 +10,8 @@ import argparse
 import gzip
 import os
 import pwd
-import stat
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -72,29 +72,29 @@ def install_program(target: Path, prefix: str, top: Path, below: Path, set_uid: 
     """Install the program itself: the launcher, set-uid where that is wanted and safe; or a link to the script."""
     if build_launcher.compiler() is None:
         link(f"{prefix}/bin/pyexim", target)
-        say("!! no C compiler: the program is a script without privilege.  Each command starts an interpreter, and those "
-            "of ordinary users need the daemon")
+        say("!! no C compiler: the program is a script without privilege.  Each command starts an interpreter, and "
+            "those of ordinary users need the daemon")
         return
     main = next(top.glob("lib/python3*/site-packages/pyexim/__main__.py"))
     target.parent.mkdir(parents=True, exist_ok=True)
     build_launcher.build(target, f"{prefix}/bin/python", f"{prefix}/{main.relative_to(top)}")
-    os.chmod(target, 0o755)  # noqa: S103 - a program for everybody
+    os.chmod(target, 0o755)
     if not set_uid:
         say(f"   {target}: not set-uid (SETUID=no): commands of ordinary users need the daemon")
         return
     if os.geteuid() != 0:
-        say(f"!! {target} is not set-uid, for root alone can make it so (owner root, mode 4755): until then commands of "
-            "ordinary users need the daemon")
+        say(f"!! {target} is not set-uid, for root alone can make it so (owner root, mode 4755): until then commands "
+            "of ordinary users need the daemon")
         return
     # The interpreter's own directories are the system's; ours are below DESTDIR for now.
     for path, limit in ((main, below), (target, below), (Path(sys.executable).resolve(), Path("/")),
                         (Path(os.__file__).resolve(), Path("/"))):
         if fault := writable_by_others(path, limit):
-            say(f"!! {target} is not set-uid, for others than root can write to {fault}, and so to what it would execute: "
-                "commands of ordinary users need the daemon")
+            say(f"!! {target} is not set-uid, for others than root can write to {fault}, and so to what it would "
+                "execute: commands of ordinary users need the daemon")
             return
     os.chown(target, 0, 0)
-    os.chmod(target, 0o4755)  # noqa: S103 - see src/launcher.c
+    os.chmod(target, 0o4755)
     say(f"   {target}: set-uid root, for commands of ordinary users while no daemon runs (SETUID=no leaves that out)")
 
 

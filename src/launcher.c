@@ -461,7 +461,7 @@ static bool send_request(int sock, const struct text *request)
 static int read_answer(int sock)
 {
     static const char beginning[] = "{\"type\":\"exit\",\"code\":";
-    char answer[256], *end;
+    char answer[256], *number, *end;
     ssize_t length;
     long code;
 
@@ -475,9 +475,10 @@ static int read_answer(int sock)
     answer[length] = '\0';
     if (strncmp(answer, beginning, sizeof beginning - 1) != 0)
         return -1;
+    number = answer + sizeof beginning - 1;
     errno = 0;
-    code = strtol(answer + sizeof beginning - 1, &end, 10);
-    return errno == 0 && *end == '}' ? (int) (code & 0xff) : -1;
+    code = strtol(number, &end, 10);
+    return errno == 0 && end > number && *end == '}' ? (int) (code & 0xff) : -1;
 }
 
 /* Connect to a socket that must be of this user's; the socket, or -1. */
@@ -662,27 +663,36 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Have a limit be at least so much; where even root must not raise the hard one (in a container), as much as it allows. */
+static void raise_limit(int which, rlim_t least)
+{
+    struct rlimit limit;
+
+    if (getrlimit(which, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= least)
+        return;
+    limit.rlim_cur = least;
+    if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < least) {
+        limit.rlim_max = least;
+        if (setrlimit(which, &limit) == 0 || getrlimit(which, &limit) != 0)
+            return;
+        limit.rlim_cur = limit.rlim_max;
+    }
+    setrlimit(which, &limit); /* where this fails, so does something later, and says so */
+}
+
 /* Set limits that mail for others can be handled with, whatever the caller's own are; never a core dump. */
 static void reset_limits(void)
 {
     static const int unlimited[] = {RLIMIT_FSIZE, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_AS, RLIMIT_NPROC};
-    struct rlimit limit = {0, 0};
+    struct rlimit none = {0, 0};
     size_t i;
 
-    if (setrlimit(RLIMIT_CORE, &limit) != 0)
+    if (setrlimit(RLIMIT_CORE, &none) != 0)
         fail(EX_OSERR, "core dumps cannot be prevented: %s", strerror(errno));
-    /* Where these fail (a container may forbid it), the caller's limits stay: then something fails later and says so. */
-    limit.rlim_cur = limit.rlim_max = RLIM_INFINITY;
     for (i = 0; i < LENGTH(unlimited); i++)
-        setrlimit(unlimited[i], &limit);
-    limit.rlim_cur = STACK_SIZE;
-    setrlimit(RLIMIT_STACK, &limit);
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < MANY_FILES) {
-        limit.rlim_cur = MANY_FILES;
-        if (limit.rlim_max < MANY_FILES)
-            limit.rlim_max = MANY_FILES;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+        raise_limit(unlimited[i], RLIM_INFINITY);
+    raise_limit(RLIMIT_STACK, STACK_SIZE);
+    raise_limit(RLIMIT_NOFILE, MANY_FILES);
 }
 
 /* Whether a variable may reach the interpreter: an ordinary name, and nothing that directs the loader, the C library,

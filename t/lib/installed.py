@@ -15,13 +15,24 @@ ROOT = Path(__file__).resolve().parents[2]
 def copy(where: Path, **settings: str) -> Path:
     """Copy the tree's program to a directory, build it with these settings; its bin/pyexim."""
     where.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for name in ("lib", "bin", "etc"):
-        shutil.copytree(ROOT / name, where / name, ignore=shutil.ignore_patterns("*.egg-info", "settings_local.py"))
+    for name in ("lib", "bin", "etc", "src"):
+        shutil.copytree(ROOT / name, where / name,
+                        ignore=shutil.ignore_patterns("*.egg-info", "settings_local.py", "launcher"))
     (where / ".venv").symlink_to(sys.prefix)
     words = [f"{key}={value}" for key, value in settings.items()]
     subprocess.run([sys.executable, str(where / "etc" / "make_settings.py"), *words], check=True,
                    stdout=subprocess.DEVNULL)
     return where / "bin" / "pyexim"
+
+
+def launcher(program: Path, target: Path, *, set_uid: bool) -> Path:
+    """Compile the launcher of a copy, with its settings, as an installation has it; the target."""
+    top = program.parents[1]
+    code = "import sys, pathlib, build_launcher as b; b.build(pathlib.Path(sys.argv[1]), *sys.argv[2:])"
+    subprocess.run([sys.executable, "-c", code, str(target), str(top / ".venv" / "bin" / "python"),
+                    str(top / "lib" / "pyexim" / "__main__.py")], check=True, cwd=top / "etc")
+    os.chmod(target, 0o4755 if set_uid else 0o755)
+    return target
 
 
 def call(program: Path, user: str, *arguments: str, stdin: str = "", set_uid: bool = True, timeout: float = 60,

@@ -145,7 +145,7 @@ def _converse(path: str, owner: int, argv: list[str], files: str) -> int | None:
         sys.stderr.write("pyexim: the daemon gave no answer\n")
         return 75
     head, _, code = answer.partition(_ANSWER)
-    return int(code[:-1]) if not head and code else None
+    return int(code[:-1]) if not head and code[-1:] == b"}" and code[:-1].isdigit() else None
 
 
 def _ints(data: bytes) -> list[int]:

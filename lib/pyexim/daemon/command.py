@@ -169,7 +169,7 @@ def serve(sock: socket.socket, run_command: Callable[[list[str]], int], current:
         os.chdir("/")
     code = run_command(request.argv)
     try:
-        fdpass.send(sock, {"type": "exit", "code": code})
+        fdpass.send(sock, {"type": "exit", "code": code & 0xFF})
     except OSError:
         return 0
     return 0
