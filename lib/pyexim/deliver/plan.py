@@ -401,9 +401,17 @@ def sort_remote(addresses: list[Address], scope: Scope) -> list[Address]:
         patterns = split_list(expand(order, scope))
     except ExpansionError:
         return addresses
-    rest, out = list(addresses), []
+    rest, out = addresses, list[Address]()
     for pattern in patterns:
-        now = [a for a in rest if match_domain(a.domain, pattern, scope)]
-        out += now
-        rest = [a for a in rest if all(a is not n for n in now)]
+        passed: list[Address] = []
+        run: list[Address] = []
+        for address in rest:
+            if match_domain(address.domain, pattern, scope):
+                out.append(address)
+                passed += run
+                run = []
+            else:
+                run.append(address)
+        # As Exim has it: what a match has overtaken goes to the end.
+        rest = run + passed
     return out + rest

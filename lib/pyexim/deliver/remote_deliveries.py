@@ -10,6 +10,7 @@ from pyexim.deliver import local, plan, remote, wrapper
 from pyexim.deliver.results import Outcomes
 from pyexim.match.lists import match_domain
 from pyexim.model.address import Address
+from pyexim.retry.api import RetryItem
 from pyexim.transports.base import FAIL, PENDING, Result
 
 
@@ -27,6 +28,8 @@ class RemoteDeliveries:
         self.scope = outcomes.scope
         self.fallback: list[Address] = []
         """What the hosts at hand could not take, and is to be tried with the fallback hosts."""
+        self.first_retries: list[RetryItem] = []
+        """What is remembered of the hosts at hand: it counts more than what the fallback hosts say."""
 
     def deliver(self, addresses: list[Address]) -> None:
         """Run the remote batches, then those that are left through their fallback hosts."""
@@ -42,10 +45,11 @@ class RemoteDeliveries:
             self._run_batches(batches)
             addresses = self.fallback
             if not addresses or last:
-                return
+                break
             for address in addresses:
                 address.host_list, address.fallback_hosts = address.fallback_hosts, []
                 address.flags.add("fallback")
+        self.record.retries += self.first_retries
 
     def deliver_only(self, batch: list[Address]) -> None:
         """Run the one batch there is, without fallback hosts."""
@@ -72,7 +76,7 @@ class RemoteDeliveries:
         left = [r for r in results if r.status == PENDING]
         for result in left:
             self.fallback.append(result.address)
-            self.record.retries += result.retries
+            self.first_retries += result.retries
         self.outcomes.take(batch, [r for r in results if r.status != PENDING], path)
 
     def _not_held_back(self, addresses: list[Address]) -> list[Address]:
@@ -120,6 +124,8 @@ class RemoteDeliveries:
             return None
         if limit and self.message.message_size > limit:
             text = f"message is too big (transport limit = {limit})"
+            for address in batch:
+                address.flags.add("unexplained")
             self.outcomes.take(batch, [Result(a, FAIL, text) for a in batch], path)
             return None
         return path

@@ -124,7 +124,8 @@ def _public(address: Address, result: Result | None) -> str:
         return ""
     if address.transport is None or not text:
         return ""  # what routing says to people outside is in user_message
-    if not address.transport.driver.is_local or text.startswith("retry timeout"):
+    if (not address.transport.driver.is_local and "unexplained" not in address.flags) or (
+            text.startswith("retry timeout")):
         return text
     return ""
 

@@ -138,10 +138,13 @@ class Outcomes:
         """Write the retry data; addresses whose time is over fail."""
         record = self.record
         items = record.retries
+        if not record.failed and not record.deferred:
+            # Nobody will ask again for what concerned this message only.
+            items = [i for i in items if i.kind != "message" or i.delete]
+        record.retries = []
         if not items:
             return
         expired = update(items, self.scope, message_age=self.now - self.message.received_time)
-        record.retries = []
         if not any(expired.values()):
             return
         still: list[tuple[Address, Result | None]] = []

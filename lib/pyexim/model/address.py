@@ -94,7 +94,8 @@ class Address:
     smtp_confirmation: str | None = None
     tls_out: Any = None
     flags: set[str] = field(default_factory=set)
-    """Rare facts: pipelining, chunking, prdr, utf8, continued, tcp-fastopen, auth=..., dane."""
+    """Rare facts: pipelining, chunking, prdr, utf8, continued, tcp-fastopen, auth=..., dane; timed_out (its last retry
+    time has passed), unexplained (a bounce gives no reason)."""
     lookup_facts: dict[str, str] = field(default_factory=dict)
     settled: Any = None
     """The RouteOutcome that the router which made this address has decided for it already: a pipe or

@@ -99,7 +99,8 @@ def find_rule(subject: str, domain: str | None, number: int, detail: int, sender
 def format_record(record: RetryRecord) -> str:
     """Return a record as it is stored."""
     text = printable(record.text)[:_MAX_TEXT]
-    return (f"{record.first_failed:.0f} {record.last_try:.0f} {record.next_try:.0f} {record.expired:d} "
+    # Whole seconds, never rounded up: a message that came in the second of the last try is younger than it.
+    return (f"{int(record.first_failed)} {int(record.last_try)} {int(record.next_try)} {record.expired:d} "
             f"{record.errno} {record.more_errno} {text}")
 
 

@@ -119,7 +119,7 @@ class Lmtp(Transport):
         envelope = make_envelope(
             batch, [write.envelope_recipient(a, affixes=affixes) for a in batch], run.return_path, run.message,
             session.client, size_addition=-1, chunking=False, prdr=False, ignore_quota=o.ignore_quota,
-            authenticated=None)
+            smtputf8=run.message.smtputf8 and "SMTPUTF8" in session.client.capabilities, authenticated=None)
         sent = session.send(envelope, copy)
         taken = [batch[number] for number, told in sent.told.items() if told.status == "ok"]
         if taken:

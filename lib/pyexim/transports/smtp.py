@@ -106,8 +106,6 @@ class Smtp(Transport):
                 raise Unable(f"{self.name} transport: {name}: {e.text}") from None
             if value and value not in ("0", "false", "no"):
                 raise Unable(f"{self.name} transport: {name} is set, and this build cannot do that")
-        if run.message.smtputf8 and run.message.utf8_downconvert > 0:
-            raise Unable(f"{self.name} transport: utf8_downconvert is not available in this build")
 
     def interface_for(self, host: Host, scope: Scope) -> str | None:
         """Return the address to connect from, None for the system's choice.  Raises Unable."""
@@ -162,7 +160,7 @@ class Smtp(Transport):
         if source is None or source == "$primary_hostname":
             return run.scope.services.primary_hostname
         if "$" not in source and "\\" not in source:
-            return source
+            return _in_ascii(source, run.scope)
         return None
 
     def _helo_now(self, run: TransportRun, local: tuple[str, int]) -> str:
@@ -171,7 +169,7 @@ class Smtp(Transport):
         variables = run.scope.vars
         variables["sending_ip_address"], variables["sending_port"] = local[0], str(local[1])
         try:
-            return expand(source, run.scope)
+            return _in_ascii(expand(source, run.scope), run.scope)
         except ExpansionError as e:
             raise Unable(f"failed to expand helo_data: {e.text}", ERRNO_EXPANDFAIL) from None
         finally:
@@ -276,15 +274,24 @@ class Smtp(Transport):
               copy: write.Copy) -> Sent:
         o, scope, host, client = self.options, run.scope, attempt.host, session.client
         message = run.message
-        if message.smtputf8 and "SMTPUTF8" not in client.capabilities:
+        sender = run.return_path
+        recipients = [write.envelope_recipient(a, affixes=o.rcpt_include_affixes) for a in batch]
+        smtputf8 = message.smtputf8
+        if smtputf8:
+            from pyexim.transports.smtp_utf8 import is_converted, to_ascii  # rarely used
+            try:
+                if is_converted(o.utf8_downconvert, message, scope, offered="SMTPUTF8" in client.capabilities):
+                    sender, recipients = to_ascii(sender, scope), [to_ascii(x, scope) for x in recipients]
+                    smtputf8 = False
+            except ExpansionError as e:
+                return Sent(failure=Failure(errors.MESSAGE, f"utf8_downconvert: {e.text}", ERRNO_EXPANDFAIL))
+        if smtputf8 and "SMTPUTF8" not in client.capabilities:
             return Sent(failure=Failure(errors.MESSAGE, "utf8 support required but not offered for forwarding", 0,
                                         errors.detail(host), permanent=True))
         if o.hosts_avoid_pipelining is not None:
             client.pipelining = not self._in_list("hosts_avoid_pipelining", host, scope)
-        affixes = o.rcpt_include_affixes
         envelope = make_envelope(
-            batch, [write.envelope_recipient(a, affixes=affixes) for a in batch], run.return_path, message, client,
-            size_addition=o.size_addition,
+            batch, recipients, sender, message, client, size_addition=o.size_addition, smtputf8=smtputf8,
             chunking=o.transport_filter is None and self._in_list("hosts_try_chunking", host, scope),
             prdr=len(batch) > 1 and self._in_list("hosts_try_prdr", host, scope),
             ignore_quota=self.lmtp and o.lmtp_ignore_quota, authenticated=self._authenticated(run))
@@ -352,3 +359,11 @@ def _gone_away(outcome: Sent | Failure) -> bool:
     if failure is None or outcome.told:
         return False
     return (not outcome.begun and not failure.answered) or (failure.kind == errors.MESSAGE and ": 421" in failure.text)
+
+
+def _in_ascii(name: str, scope: Scope) -> str:
+    """Return a HELO name in the form that every server understands."""
+    if name.isascii():
+        return name
+    from pyexim.transports.smtp_utf8 import helo_to_ascii  # rarely used
+    return helo_to_ascii(name, scope)

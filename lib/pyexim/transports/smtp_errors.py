@@ -50,6 +50,8 @@ class Failure:
     """Number of the recipient of a recipient error that ends the session (a timeout)."""
     answered: bool = True
     """False where the connection was lost before the server said anything at all."""
+    quit: bool = True
+    """The session is still to be ended by QUIT."""
 
     def record(self, host: Host) -> str:
         """Return the text for the retry database."""
@@ -108,7 +110,7 @@ def timed_out(what: Awaited, host: Host, written: int) -> Failure:
         kind = MESSAGE
     if what.kind in (Awaiting.END, Awaiting.PRDR):
         step += f" ({written} bytes written)"
-    failure = Failure(kind, f"SMTP timeout after {step}", errno.ETIMEDOUT, detail(host))
+    failure = Failure(kind, f"SMTP timeout after {step}", errno.ETIMEDOUT, detail(host), quit=False)
     if what.kind is Awaiting.RCPT:
         failure.kind, failure.recipient = RECIPIENT, what.number
     return failure
@@ -121,13 +123,13 @@ def closed(what: Awaited, host: Host, ehlo_refused: Answer | None) -> Failure:
         step = "pipelined " + what.text
     kind = MESSAGE if what.kind in (Awaiting.END, Awaiting.PRDR) else HOST
     return Failure(kind, f"Remote host closed connection in response to {step}", ERRNO_SMTPCLOSED, detail(host),
-                   answered=False)
+                   answered=False, quit=False)
 
 
 def malformed(what: Awaited, text: str, host: Host) -> Failure:
     """What came is no SMTP reply."""
     return Failure(HOST, f"Malformed SMTP reply in response to {step_text(what)}: {shown(text)}", ERRNO_SMTPFORMAT,
-                   detail(host))
+                   detail(host), quit=what.kind is Awaiting.END)
 
 
 def writing_failed(error: OSError, what: str, host: Host) -> Failure:
@@ -136,4 +138,5 @@ def writing_failed(error: OSError, what: str, host: Host) -> Failure:
     if isinstance(error, TimeoutError):
         number = errno.ETIMEDOUT
     return Failure(HOST, f"Send() to {host.name} [{host.address}] failed" if what == "command" else
-                   "error while sending the message", number, detail(host), answered=False)
+                   "error while sending the message", number, detail(host), answered=False,
+                   quit=number != errno.ETIMEDOUT)

@@ -269,7 +269,7 @@ class HostLoop:
                     host.status = "expired"
                     if self.transport.options.delay_after_cutoff:
                         return False
-                    return record.last_try < self.run.message.received_time
+                    return record.last_try <= self.run.message.received_time
             elif record.expired:
                 host.status = "expired"
         if about is not None and now < about.next_try:

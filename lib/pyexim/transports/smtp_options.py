@@ -204,5 +204,4 @@ class SmtpOptions(TransportOptions):
         doc="Hosts whose certificate must be valid.",
         no_effect="TLS is not there yet on the client's side")
     utf8_downconvert: int | str = option(INT, -1, expanded=True, spec="30.4",
-        doc="Conversion of addresses to ASCII.",
-        no_effect="a message that needs the conversion is deferred")
+        doc="Conversion of addresses to ASCII: 1 always, 0 never, -1 where the host does not offer SMTPUTF8.")

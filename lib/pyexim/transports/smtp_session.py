@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from errno import ETIMEDOUT
 from typing import TYPE_CHECKING, Any, Final
 
 from pyexim.base.errors import RemoteProtocolError
@@ -19,7 +18,7 @@ from pyexim.model.address import Address
 from pyexim.model.host import Host
 from pyexim.model.message import Message
 from pyexim.net.channel import Channel
-from pyexim.retry.errors import ERRNO_RCPT4XX, ERRNO_SMTPCLOSED
+from pyexim.retry.errors import ERRNO_RCPT4XX
 from pyexim.smtp.client import CLOSED, IDLE, SEND_BODY, Answer, Awaited, Awaiting, Envelope, SmtpClient, Transaction
 from pyexim.transports import smtp_errors as errors
 from pyexim.transports.smtp_errors import Failure
@@ -164,7 +163,7 @@ class Session:
 
     def leave(self, failure: Failure | None) -> None:
         """End the session after a failure: with QUIT only where the server still talks sense."""
-        if failure is not None and failure.errno in (errors.ERRNO_SMTPFORMAT, ERRNO_SMTPCLOSED, ETIMEDOUT):
+        if failure is not None and not failure.quit:
             self.drop()
         else:
             self.quit()
@@ -342,7 +341,7 @@ class Session:
 
 
 def make_envelope(batch: list[Address], recipients: list[str], sender: str, message: Message, client: SmtpClient, *,
-                  size_addition: int, chunking: bool, prdr: bool, ignore_quota: bool,
+                  size_addition: int, chunking: bool, prdr: bool, ignore_quota: bool, smtputf8: bool,
                   authenticated: str | None) -> Envelope:
     """Return the envelope with the parameters that the server understands.  RFC 1870, 6152, 3461, 6531, 4954."""
     can = client.capabilities
@@ -352,7 +351,7 @@ def make_envelope(batch: list[Address], recipients: list[str], sender: str, mess
     prdr = prdr and "PRDR" in can and len(batch) > 1 and not client.lmtp
     if prdr:
         mail += " PRDR"
-    if message.smtputf8 and "SMTPUTF8" in can:
+    if smtputf8:
         mail += " SMTPUTF8"
     if message.body_8bit and "8BITMIME" in can:
         mail += " BODY=8BITMIME" if message.body_8bit == 8 else " BODY=7BIT"
