@@ -62,6 +62,8 @@ class WorkerProcess:
     job_since: float = 0.0
     next: deque[Job] = field(default_factory=deque)
     """Messages for the host that this worker has a connection to."""
+    ended: int | None = None
+    """Its wait status, where it has been collected before its end of file was seen."""
 
 
 class Manager:
@@ -303,7 +305,7 @@ class Manager:
         """A worker has died: its message stays on the spool for the next queue run."""
         job = one.job
         self._forget(one)
-        status = child.wait(one.pid)
+        status = child.wait(one.pid) if one.ended is None else one.ended
         if job is not None:
             self._running.discard(job.key)
             self._log.panic(f"delivery worker {one.pid} died ({child.exit_code(status)}) during a delivery; "
@@ -323,7 +325,9 @@ class Manager:
     def _tidy(self, now: float) -> None:
         self._next_tidy = now + 0.25
         self.parking.expire()
-        child.reap()
+        ended = dict(child.reap())
+        for one in self.workers.values():
+            one.ended = ended.get(one.pid, one.ended)
         for one in [w for w in self._idle if now - w.idle_since >= IDLE_END and len(self.workers) > 1][:4]:
             self._forget(one)
         if self.stopping is not None:
