@@ -102,8 +102,9 @@ def _follow(attempt: Attempt, run: DeliverRun, tried: set[str]) -> None:
         if not pool.has(*context):
             return
         tried.add(message_id)
-        result = deliver(message_id, run)
         if hints is not None:
+            # Before the attempt, which may find that the message has to wait again.
             hints.remove_waiting(context[0], context[1], [message_id])
+        result = deliver(message_id, run)
         if result.waiting and result.waiting_for == context and not waiting:
             waiting = list(result.waiting)

@@ -1,8 +1,7 @@
 """The generic transport option max_parallel: how many runs of a transport there may be at a time, on this host.
 
-A count in the hints database "misc", as good as hints are: two processes that look at the same moment may
-both get in, and a record that a crash left is ignored after six hours.  Spec: chapter "Generic options
-for transports", max_parallel.
+A count in the hints database "misc"; one that a crash left is ignored after six hours.
+Spec: chapter "Generic options for transports", max_parallel.
 """
 
 from __future__ import annotations
@@ -45,22 +44,10 @@ def entered(address: Address, scope: Scope) -> Iterator[bool]:
         yield True
         return
     key, clock = f"serialize-{address.transport.name}", scope.services.clock
-    count = _count(hints.get_written(DATABASE, key), clock.time())
-    if count >= limit:
+    if not hints.count_in(DATABASE, key, limit, clock.time(), STALE):
         yield False
         return
-    hints.put(DATABASE, key, str(count + 1), clock.time())
     try:
         yield True
     finally:
-        count = _count(hints.get_written(DATABASE, key), clock.time()) - 1
-        if count > 0:
-            hints.put(DATABASE, key, str(count), clock.time())
-        else:
-            hints.delete(DATABASE, key)
-
-
-def _count(found: tuple[str, float] | None, now: float) -> int:
-    if found is None or now - found[1] > STALE or not found[0].isdigit():
-        return 0
-    return int(found[0])
+        hints.count_out(DATABASE, key, clock.time())

@@ -22,6 +22,7 @@ from pyexim.deliver.local_deliveries import LocalDeliveries
 from pyexim.deliver.remote_deliveries import RemoteDeliveries
 from pyexim.deliver.results import Outcomes
 from pyexim.expand.scope import Scope
+from pyexim.hints.api import Hints
 from pyexim.model.address import Address
 from pyexim.model.message import Recipient
 from pyexim.spool.api import LockedMessage, lock
@@ -306,6 +307,8 @@ class _Delivery:
     def _with_waiting(self, status: str) -> Attempt:
         """Return the outcome, with messages that wait for a host to which a connection is open now."""
         pool, hints = self.services.pool, self.services.hints
+        if status == "completed" and hints is not None and not self.outcomes.was_firsttime:
+            self._wait_no_more(hints)
         if pool is None or hints is None or not len(pool) or self.run.facts.get("waiting_known"):
             return Attempt(status)
         for address in self.record.delivered:
@@ -316,6 +319,17 @@ class _Delivery:
                     return Attempt(status, found, (transport.name, host.name))
                 break
         return Attempt(status)
+
+    def _wait_no_more(self, hints: Hints) -> None:
+        """Forget that the message waits for hosts: it is gone."""
+        hosts: dict[str, set[str]] = {}
+        for address in self.record.delivered:
+            if address.transport is not None and address.host_used is not None:
+                hosts.setdefault(address.transport.name, set()).update(
+                    h.name for h in [address.host_used, *address.host_list])
+        for transport, names in hosts.items():
+            for name in names:
+                hints.remove_waiting(transport, name, [self.message.message_id])
 
 
 def _login(uid: int) -> str:

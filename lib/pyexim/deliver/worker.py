@@ -103,9 +103,10 @@ class _Worker:
             self.title(f"delivering {message_id}")
         context = self.expected.pop(message_id, None)
         run.facts["waiting_known"] = bool(self.expected)
-        attempt = deliver(message_id, run)
         if context is not None and run.services.hints is not None:
+            # Before the attempt, which may find that the message has to wait again.
             run.services.hints.remove_waiting(context[0], context[1], [message_id])
+        attempt = deliver(message_id, run)
         if attempt.waiting:
             for waiting_id in attempt.waiting:
                 self.expected[waiting_id] = attempt.waiting_for

@@ -24,6 +24,17 @@ class Hints(Protocol):
         """Write and delete several in one transaction."""
         ...
 
+    def count_in(self, database: str, key: str, limit: int, now: float, life: float) -> bool:
+        """Add one to a count in one step, unless it has reached the limit: then False.
+
+        A count that was written longer than ``life`` seconds ago was left by a crash, and begins anew.
+        """
+        ...
+
+    def count_out(self, database: str, key: str, now: float) -> None:
+        """Take one off a count in one step; it is forgotten when nothing is left."""
+        ...
+
     def items(self, database: str) -> list[tuple[str, str, float]]:
         """All (key, value, written), for the maintenance tools."""
         ...

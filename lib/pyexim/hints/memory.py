@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 
+def counted(found: tuple[str, float] | None, now: float, life: float) -> int:
+    """Return the count that a record holds; 0 where there is none, or a crash has left it long ago."""
+    if found is None or now - found[1] > life or not (found[0].isascii() and found[0].isdigit()):
+        return 0
+    return int(found[0])
+
+
 class MemoryHints:
     """A ``Hints`` store that is gone with its process."""
 
@@ -39,6 +46,21 @@ class MemoryHints:
             self.delete(database, key)
         for key, value in puts.items():
             self.put(database, key, value, now)
+
+    def count_in(self, database: str, key: str, limit: int, now: float, life: float) -> bool:
+        """Add one to a count, unless it has reached the limit."""
+        count = counted(self.get_written(database, key), now, life)
+        if count < limit:
+            self.put(database, key, str(count + 1), now)
+        return count < limit
+
+    def count_out(self, database: str, key: str, now: float) -> None:
+        """Take one off a count."""
+        left = counted(self.get_written(database, key), now, now) - 1
+        if left > 0:
+            self.put(database, key, str(left), now)
+        else:
+            self.delete(database, key)
 
     def items(self, database: str) -> list[tuple[str, str, float]]:
         """Return all (key, value, written)."""

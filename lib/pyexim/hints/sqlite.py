@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from pyexim.hints.memory import counted
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -23,6 +25,7 @@ _BUSY_SECONDS: Final = 2.0
 _SCHEMA: Final = "CREATE TABLE IF NOT EXISTS hints(key TEXT PRIMARY KEY, value TEXT, written REAL) WITHOUT ROWID"
 _WAIT_SCHEMA: Final = ("CREATE TABLE IF NOT EXISTS waiting(host TEXT, message_id TEXT, "
                        "PRIMARY KEY(host, message_id)) WITHOUT ROWID")
+_GET: Final = "SELECT value, written FROM hints WHERE key = ?"
 _PUT: Final = "INSERT OR REPLACE INTO hints(key, value, written) VALUES(?, ?, ?)"
 _abandoned: list[Any] = []
 """Connections of a parent process: closing them here could remove its write-ahead log."""
@@ -63,7 +66,7 @@ class SqliteHints:
     def get_written(self, database: str, key: str) -> tuple[str, float] | None:
         """Return (value, time of writing) for a key."""
         found: tuple[str, float] | None = self._run(database, False, lambda c: c.execute(
-            "SELECT value, written FROM hints WHERE key = ?", (key,)).fetchone(), None)
+            _GET, (key,)).fetchone(), None)
         if self._trace is not None:
             self._trace(f"{database}: read key={key}{'' if found is not None else ': not found'}")
         return found
@@ -95,6 +98,29 @@ class SqliteHints:
             for step, keys in (("write", list(puts)), ("delete", deletes)):
                 for key in keys:
                     self._trace(f"{database}: {step} key={key}")
+
+    def count_in(self, database: str, key: str, limit: int, now: float, life: float) -> bool:
+        """Add one to a count in one step, unless it has reached the limit; True too where that cannot be done now."""
+        def work(c: sqlite3.Connection) -> bool:
+            c.execute("BEGIN IMMEDIATE")
+            count = counted(c.execute(_GET, (key,)).fetchone(), now, life)
+            if count < limit:
+                c.execute(_PUT, (key, str(count + 1), now))
+            c.execute("COMMIT")
+            return count < limit
+        return self._run(database, True, work, True)
+
+    def count_out(self, database: str, key: str, now: float) -> None:
+        """Take one off a count in one step."""
+        def work(c: sqlite3.Connection) -> None:
+            c.execute("BEGIN IMMEDIATE")
+            left = counted(c.execute(_GET, (key,)).fetchone(), now, now) - 1
+            if left > 0:
+                c.execute(_PUT, (key, str(left), now))
+            else:
+                c.execute("DELETE FROM hints WHERE key = ?", (key,))
+            c.execute("COMMIT")
+        self._run(database, False, work, None)
 
     def items(self, database: str) -> list[tuple[str, str, float]]:
         """Return all (key, value, written), for the maintenance tools."""

@@ -339,16 +339,12 @@ class Smtp(Transport):
         hints = scope.services.hints
         if hints is None or not self._in_list("serialize_hosts", host, scope):
             return None
-        key, now = f"host-serialize-{host.name}", scope.services.clock.time()
-        value = hints.get("misc", key)
-        if value is not None and value.isascii() and value.isdigit() and now - int(value) < SERIALIZE_LIFE:
-            return False
-        hints.put("misc", key, str(int(now)), now)
-        return True
+        now = scope.services.clock.time()
+        return bool(hints.count_in("misc", f"host-serialize-{host.name}", 1, now, SERIALIZE_LIFE))
 
     def end_serialize(self, host: Host, run: TransportRun) -> None:
         """The connection of a host of serialize_hosts is at an end."""
-        run.scope.services.hints.delete("misc", f"host-serialize-{host.name}")
+        run.scope.services.hints.count_out("misc", f"host-serialize-{host.name}", run.scope.services.clock.time())
 
 
 def _gone_away(outcome: Sent | Failure) -> bool:

@@ -94,3 +94,24 @@ def test_names_of_databases_are_no_paths(tmp_path: Path) -> None:
     hints.put("../x/y", "a", "1", 1.0)
     assert hints.get("../x/y", "a") == "1"
     assert [p.name for p in tmp_path.iterdir()] == ["db"]
+
+
+def test_counts(hints: Hints) -> None:
+    assert [hints.count_in("misc", "k", 2, now, 60.0) for now in (1.0, 2.0, 3.0)] == [True, True, False]
+    hints.count_out("misc", "k", 4.0)
+    assert hints.get("misc", "k") == "1" and hints.count_in("misc", "k", 2, 5.0, 60.0)
+    assert hints.count_in("misc", "k", 1, 100.0, 60.0), "a crash has left the two"
+    hints.count_out("misc", "k", 101.0)
+    hints.count_out("misc", "k", 102.0)
+    assert hints.get("misc", "k") is None
+
+
+def test_counts_of_several_processes(tmp_path: Path) -> None:
+    pids = []
+    for _ in range(4):
+        pid = os.fork()
+        if pid == 0:
+            hints = open_hints(str(tmp_path))
+            os._exit(sum(hints.count_in("misc", "k", 10, 1.0, 60.0) for _ in range(10)))
+        pids.append(pid)
+    assert sum(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids) == 10
