@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Final, NoReturn
 
@@ -43,6 +42,8 @@ def _run(job: Callable[[], int], on_error: Callable[[str], None] | None) -> NoRe
     except SystemExit as e:
         code = e.code if isinstance(e.code, int) else 1
     except BaseException:  # noqa: BLE001 - the one catch-all of this process; it reports and ends
+        import traceback  # only when something is wrong
+
         text = traceback.format_exc()
         try:
             if on_error is not None:

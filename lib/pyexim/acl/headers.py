@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pyexim.acl.controls import AFTER_RECEIVED, AT_END, AT_START, AT_START_RFC, AddedHeader
 from pyexim.acl.table import BY_NAME
 from pyexim.acl.where import NON_SMTP
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.taint import like
 from pyexim.expand.lists import split_list
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 _POSITIONS: Final = {":after_received:": AFTER_RECEIVED, ":at_start_rfc:": AT_START_RFC, ":at_start:": AT_START,
                      ":at_end:": AT_END}
-_NAME: Final = re.compile(r"[!-9;-~]+[ \t]*:", re.ASCII)
-_LINES: Final = re.compile(r"[^\n]*\n(?:[ \t][^\n]*\n)*", re.ASCII)
+_NAME: Final = lazy_pattern(r"[!-9;-~]+[ \t]*:", re.ASCII)
+_LINES: Final = lazy_pattern(r"[^\n]*\n(?:[ \t][^\n]*\n)*", re.ASCII)
 
 
 def add(run: AclRun, text: str) -> None:

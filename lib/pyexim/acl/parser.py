@@ -13,13 +13,14 @@ from typing import Final
 from pyexim.acl.table import BY_NAME
 from pyexim.base.errors import ConfigError, Place
 from pyexim.base.octets import SPACE
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.record import dataclass, field
 from pyexim.config.configuration import AclLine
 
 VERBS: Final = frozenset({"accept", "defer", "deny", "discard", "drop", "require", "warn"})
 
-_WORD: Final = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
-_VARIABLE: Final = re.compile(r"[A-Za-z0-9_]*", re.ASCII)
+_WORD: Final = lazy_pattern(r"[A-Za-z0-9_]+", re.ASCII)
+_VARIABLE: Final = lazy_pattern(r"[A-Za-z0-9_]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from pyexim.base.pattern import lazy_pattern
 from pyexim.expand.hosts import sender_fullhost
 from pyexim.expand.scope import Scope
 
-_CODE: Final = re.compile(r"([2-5]\d\d)(?:\s(\d\.\d{1,3}\.\d{1,3}))?\s", re.ASCII)
+_CODE: Final = lazy_pattern(r"([2-5]\d\d)(?:\s(\d\.\d{1,3}\.\d{1,3}))?\s", re.ASCII)
 
 
 def host_and_ident(scope: Scope) -> str:

@@ -10,18 +10,20 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from pyexim.base.pattern import lazy_pattern
+
 DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _VALUE: Final = {c: i for i, c in enumerate(DIGITS)}
 
 PATTERN: Final = r"(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{11}-[0-9A-Za-z]{4}|[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2})"
 """Regular expression of an id of either form, to be embedded in others."""
 
-_match = re.compile(PATTERN + r"\Z", re.ASCII).match
+_match = lazy_pattern(PATTERN + r"\Z", re.ASCII)
 
 
 def is_message_id(text: str) -> bool:
     """Tell whether the text has the form of a message id, long or short."""
-    return _match(text) is not None
+    return _match.match(text) is not None
 
 
 def base62(number: int, width: int) -> str:

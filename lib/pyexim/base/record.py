@@ -2,8 +2,9 @@
 
 One process runs per submitted message and per command; the standard decorator compiles several
 functions for each of more than a hundred classes, and imports the inspection of source code for it.
-Here the constructor is compiled when the first object of a class is made, the rest on first use; a process that
-forks many others compiles all constructors before (``compile_records``).
+Here the constructor is compiled when the fourth object of a class is made (most classes of a command never have
+that many), the rest on first use; a process that forks many others compiles all constructors before
+(``compile_records``).
 
 Supported: fields with annotations, defaults, ``field(default_factory=...)``; ``slots``, ``frozen``,
 ``eq``, ``kw_only``, ``repr``; inheritance; ``__post_init__``; ``replace`` and ``fields``.  A frozen
@@ -84,7 +85,12 @@ def replace(record: T, /, **changes: Any) -> T:
 
 
 _uncompiled: list[Any] = []
-"""Classes whose constructor is to be compiled when it is needed first."""
+"""Classes whose constructor is to be compiled when it is needed."""
+
+_UNTIL_COMPILED: Final = 3
+"""Objects of a class that are made without its own constructor: compiling one costs as much as dozens of them."""
+
+_made: dict[type, int] = {}
 
 
 def compile_records() -> None:
@@ -160,9 +166,41 @@ def _owner(cls: type, member: str, first: Any) -> type:
 
 def _first_init(self: Any, /, *args: Any, **keywords: Any) -> None:
     owner = _owner(type(self), "__init__", _first_init)
+    made = _made.get(owner, 0)
+    if made < _UNTIL_COMPILED and _fill(self, owner, args, keywords):
+        _made[owner] = made + 1
+        return
     function = _compile_init(owner)
     owner.__init__ = function  # type: ignore[misc]
     function(self, *args, **keywords)
+
+
+def _fill(self: Any, owner: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
+    """Do what the constructor would do; False where the arguments are not right, which it says better."""
+    if args and owner.__record_keywords__:
+        return False
+    given = used = 0
+    for name, found in owner.__record_fields__.items():
+        if found.init and given < len(args):
+            value = args[given]
+            given += 1
+            if name in keywords:
+                return False
+        elif found.init and name in keywords:
+            value = keywords[name]
+            used += 1
+        elif found.default_factory is not MISSING:
+            value = found.default_factory()
+        elif found.default is not MISSING:
+            value = found.default
+        else:
+            return False
+        object.__setattr__(self, name, value)
+    if given < len(args) or used < len(keywords):
+        return False
+    if hasattr(owner, "__post_init__"):
+        self.__post_init__()
+    return True
 
 
 def _compile_init(cls: Any) -> Any:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.record import dataclass
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_pace: Final = re.compile(
+_pace: Final = lazy_pattern(
     r"(-?\d+),[ \t]*(\d+(?:\.\d+)?)([smhdw]),[ \t]*(\d+(?:\.\d+)?),[ \t]*(\d+(?:\.\d+)?)([smhdw])[ \t]*",
-    re.ASCII).fullmatch
+    re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Pace:
 
 def parse_pace(text: str) -> Pace | None:
     """Read "threshold,initial delay,factor,maximum"; None where it is malformed."""
-    m = _pace(text)
+    m = _pace.fullmatch(text)
     if m is None:
         return None
     threshold, initial, unit, factor, maximum, maximum_unit = m.groups()

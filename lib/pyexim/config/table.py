@@ -7,7 +7,6 @@ with an ``Options`` class.  Only this file of the room names higher rooms.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Final
 
 ROUTERS: Final = "router"
@@ -94,6 +93,8 @@ NAMES: Final = {
 def names_of(what: str) -> list[str]:
     """Return the names that a table of another room lists."""
     reference = NAMES[what]
+    from importlib.util import find_spec  # only for configurations that ask what there is
+
     module = reference.partition(":")[0]
     if find_spec(module) is None:
         return []

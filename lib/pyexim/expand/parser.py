@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import SPACE
+from pyexim.base.pattern import lazy_pattern
 from pyexim.expand import table
 from pyexim.expand.base import (
     Evaluate,
@@ -37,20 +38,20 @@ from pyexim.expand.scope import Scope
 if TYPE_CHECKING:
     from pyexim.expand.trace import Tracer
 
-_OUTER: Final = re.compile(r"[$\\]")
-_INNER: Final = re.compile(r"[$\\}]")
-_RAW: Final = re.compile(r"[\\}]")
-_NAME: Final = re.compile(r"[A-Za-z0-9_]*")
-_ITEM_NAME: Final = re.compile(r"[A-Za-z0-9_-]*")
-_DIGITS: Final = re.compile(r"[0-9]+")
-_HEADER_KIND: Final = re.compile(r"([rbl]?h(?:eader)?)_")
-_HEADER_NAME: Final = re.compile(r"[^\x00-\x20\x7f-\xff:]*")
-_OCTAL: Final = re.compile(r"[0-7]{1,3}")
-_HEX: Final = re.compile(r"[0-9A-Fa-f]{1,2}")
-_SYMBOL: Final = re.compile(r"[=<>]=?")
+_OUTER: Final = lazy_pattern(r"[$\\]")
+_INNER: Final = lazy_pattern(r"[$\\}]")
+_RAW: Final = lazy_pattern(r"[\\}]")
+_NAME: Final = lazy_pattern(r"[A-Za-z0-9_]*")
+_ITEM_NAME: Final = lazy_pattern(r"[A-Za-z0-9_-]*")
+_DIGITS: Final = lazy_pattern(r"[0-9]+")
+_HEADER_KIND: Final = lazy_pattern(r"([rbl]?h(?:eader)?)_")
+_HEADER_NAME: Final = lazy_pattern(r"[^\x00-\x20\x7f-\xff:]*")
+_OCTAL: Final = lazy_pattern(r"[0-7]{1,3}")
+_HEX: Final = lazy_pattern(r"[0-9A-Fa-f]{1,2}")
+_SYMBOL: Final = lazy_pattern(r"[=<>]=?")
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v"}
 _ESCAPE_TABLE: Final = str.maketrans(_ESCAPES)
-_SIMPLE_ESCAPES: Final = re.compile(r"(?:\\[^0-7Nx])+", re.DOTALL)
+_SIMPLE_ESCAPES: Final = lazy_pattern(r"(?:\\[^0-7Nx])+", re.DOTALL)
 """Escapes of one character each that need nothing after it."""
 
 DEEP: Final = 50

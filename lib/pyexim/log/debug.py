@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from time import strftime
 from typing import Final
 
+from pyexim.base.pattern import lazy_pattern
+
 TOPICS: Final = (
     "v", "local_scan", "acl", "auth", "deliver", "dns", "dnsbl", "exec", "expand", "filter", "hints_lookup",
     "host_lookup", "ident", "interface", "lists", "load", "lookup", "memory", "noutf8", "pid", "process_info",
@@ -27,8 +29,8 @@ _NOT_BY_DEFAULT: Final = frozenset({"expand", "filter", "interface", "load", "lo
 HOST_CHECKING: Final = frozenset({"acl", "auth", "lists", "dnsbl", "verify", "host_lookup", "routing"})
 """What -bh shows by itself; "routing" is the part of "route" that tells which router takes an address."""
 _ASCII: Final = str.maketrans({"╭": "/", "├": "|", "╰": "\\", "─": "-"})
-_LAST_LINE: Final = re.compile("╰─*")
-_ITEM: Final = re.compile(r"([+-])([A-Za-z0-9_]*)", re.ASCII)
+_LAST_LINE: Final = lazy_pattern("╰─*")
+_ITEM: Final = lazy_pattern(r"([+-])([A-Za-z0-9_]*)", re.ASCII)
 
 
 def parse_topics(text: str) -> frozenset[str]:

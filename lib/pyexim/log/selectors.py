@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from pyexim.base.pattern import lazy_pattern
 from pyexim.log.log import DEFAULT_SELECTORS
 
 SELECTORS: Final = frozenset({
@@ -26,7 +27,7 @@ SELECTORS: Final = frozenset({
 ALIASES: Final = {"rejected_headers": "rejected_header"}
 """Names that Exim takes besides the documented ones."""
 
-_ITEM: Final = re.compile(r"\s*([+-])([A-Za-z0-9_]*)", re.ASCII)
+_ITEM: Final = lazy_pattern(r"\s*([+-])([A-Za-z0-9_]*)", re.ASCII)
 
 
 def parse(text: str | None) -> frozenset[str]:

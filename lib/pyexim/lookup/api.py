@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from pyexim.base.octets import SPACE
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.record import dataclass, replace
 from pyexim.base.taint import Quoted, is_tainted, untaint
 from pyexim.expand.scope import Scope
@@ -21,10 +22,10 @@ from pyexim.lookup.base import Absent, Deferred, Found, Lookup, NotFound, Outcom
 from pyexim.lookup.quoting import QUOTERS
 from pyexim.lookup.table import ABSENT, DRIVERS, QUERY_STYLE, driver, forget_drivers
 
-_TYPE: Final = re.compile(
+_TYPE: Final = lazy_pattern(
     r"(?:partial(\d*)(?:\(([^)a-zA-Z0-9]*)\)|-))?([A-Za-z0-9_@]+?)(\*@|\*)?\**((?:,[^,]*)*)\Z", re.ASCII | re.DOTALL)
-_PARTIAL: Final = re.compile(r"partial\d*(?:\([^)]*\)|-)", re.ASCII)
-_SERVERS: Final = re.compile(r"\s*servers\s*=\s*([^;]*);\s*", re.ASCII | re.IGNORECASE)
+_PARTIAL: Final = lazy_pattern(r"partial\d*(?:\([^)]*\)|-)", re.ASCII)
+_SERVERS: Final = lazy_pattern(r"\s*servers\s*=\s*([^;]*);\s*", re.ASCII | re.IGNORECASE)
 RESULT_LIMIT: Final = 1000
 MAX_KEPT_VALUE: Final = 4096
 """Longer results are not kept."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.record import dataclass
 from pyexim.base.taint import like
 
@@ -43,22 +44,22 @@ class _Bad(Exception):
 
 _PLAIN = (r"([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)@([A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9][A-Za-z0-9-]*)*)")
 _NAME = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-][A-Za-z0-9!#$%&'*+/=?^_`{|}~. -]*"
-_plain = re.compile(rf"[ \t]*(?:<{_PLAIN}>|{_PLAIN}|{_NAME} <{_PLAIN}>)[ \t]*").fullmatch
+_plain = lazy_pattern(rf"[ \t]*(?:<{_PLAIN}>|{_PLAIN}|{_NAME} <{_PLAIN}>)[ \t]*")
 """The common forms, read by one expression: a bare address, one in brackets, one after a simple name."""
-_blank = re.compile(r"[ \t\r\n\v\f]+").match
+_blank = lazy_pattern(r"[ \t\r\n\v\f]+")
 _WORD = r'[^\x00-\x20\x7f()<>@,;:\\".\[\]]*'
-_atom = re.compile(rf"{_WORD}(?:\\(?:.|\Z){_WORD})*", re.DOTALL).match
-_quoted = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL).match
-_label = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*").match
-_label_utf8 = re.compile(r"[A-Za-z0-9\x80-\xff][A-Za-z0-9\x80-\xff-]*").match
-_literal = re.compile(r"\[[A-Za-z0-9.:]*\]").match
-_comment_mark = re.compile(r"[()]|\\(?:.|\Z)", re.DOTALL).finditer
+_atom = lazy_pattern(rf"{_WORD}(?:\\(?:.|\Z){_WORD})*", re.DOTALL)
+_quoted = lazy_pattern(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_label = lazy_pattern(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_label_utf8 = lazy_pattern(r"[A-Za-z0-9\x80-\xff][A-Za-z0-9\x80-\xff-]*")
+_literal = lazy_pattern(r"\[[A-Za-z0-9.:]*\]")
+_comment_mark = lazy_pattern(r"[()]|\\(?:.|\Z)", re.DOTALL)
 
 
 def _skip_comment(text: str, at: int) -> int:
     """Return the index after the comment that begins at ``at``; the end where it is never closed."""
     depth = 0
-    for m in _comment_mark(text, at):
+    for m in _comment_mark.finditer(text, at):
         c = m.group()
         if c == "(":
             depth += 1
@@ -76,7 +77,7 @@ def _skip(text: str, at: int) -> int:
         c = text[at]
         if c == "(":
             at = _skip_comment(text, at)
-        elif m := _blank(text, at):
+        elif m := _blank.match(text, at):
             at = m.end()
         else:
             break
@@ -116,14 +117,14 @@ class _Parser:
             elif not after_dot:
                 break
             elif c == '"':
-                m = _quoted(text, self.at)
+                m = _quoted.match(text, self.at)
                 if m is None:
                     raise _Bad("unmatched doublequote in local part")
                 parts.append(m.group())
                 self.at = m.end()
                 after_dot = False
             else:
-                m = _atom(text, self.at)
+                m = _atom.match(text, self.at)
                 if m is None or not m.group():
                     break
                 parts.append(m.group())
@@ -143,7 +144,7 @@ class _Parser:
         self.skip()
         if self.peek() == "[":
             return self._domain_literal(bare)
-        label = _label_utf8 if self.utf8 else _label
+        label = (_label_utf8 if self.utf8 else _label).match
         parts: list[str] = []
         while True:
             m = label(text, self.at)
@@ -166,7 +167,7 @@ class _Parser:
     def _domain_literal(self, bare: bool) -> str:
         if not bare and not self.literals:
             raise _Bad("domain literals not allowed")
-        m = _literal(self.text, self.at)
+        m = _literal.match(self.text, self.at)
         if m is None or (not bare and self.text[m.end():m.end() + 1] not in ("", ">", ":", ",", " ", "\t", "(")):
             raise _Bad("malformed domain literal")
         self.at = m.end()
@@ -285,7 +286,7 @@ def parse_address(text: str, *, allow_empty: bool = False, allow_domain_literals
     ``allow_empty`` takes "<>" for the empty address; the other flags are the main options of those names.
     The result's address is tainted if the text is.
     """
-    m = _plain(text)
+    m = _plain.fullmatch(text)
     if m is not None:
         n = m.lastindex or 2
         start, end = m.start(n - 1), m.end(n)
@@ -302,21 +303,21 @@ def parse_address(text: str, *, allow_empty: bool = False, allow_domain_literals
 
 def is_plain(text: str) -> bool:
     """Tell whether the text is one address with a domain in one of the common forms: then it is a good one."""
-    return _plain(text) is not None
+    return _plain.fullmatch(text) is not None
 
 
 # -- lists of addresses
 
-_mark = re.compile(r'[",:;<(\[]|\\(?:.|\Z)', re.DOTALL).search
-_angle_mark = re.compile(r'[">(]|\\(?:.|\Z)', re.DOTALL).search
+_mark = lazy_pattern(r'[",:;<(\[]|\\(?:.|\Z)', re.DOTALL)
+_angle_mark = lazy_pattern(r'[">(]|\\(?:.|\Z)', re.DOTALL)
 _LITERAL_LIMIT = 256
 """Octets within which a domain literal must end."""
-_quote_end = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL).match
+_quote_end = lazy_pattern(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 def _angle_end(text: str, at: int) -> int:
     """Return the index after the ">" that closes the angle bracket before ``at``."""
-    while (m := _angle_mark(text, at)) is not None:
+    while (m := _angle_mark.search(text, at)) is not None:
         c = m.group()
         if c == ">":
             return m.end()
@@ -327,7 +328,7 @@ def _angle_end(text: str, at: int) -> int:
 def _past(text: str, start: int, c: str, end: int) -> int:
     """Return where to go on after a quoted string, a comment or a quoted pair."""
     if c == '"':
-        m = _quote_end(text, end)
+        m = _quote_end.match(text, end)
         return m.end() if m else len(text)
     if c == "(":
         return _skip_comment(text, start)
@@ -336,7 +337,7 @@ def _past(text: str, start: int, c: str, end: int) -> int:
 
 def _scan(text: str, at: int) -> tuple[int, str]:
     """Return the next comma, colon or semicolon outside everything that quotes it, and which it is."""
-    while (m := _mark(text, at)) is not None:
+    while (m := _mark.search(text, at)) is not None:
         c = m.group()
         if c in ",:;":
             return m.start(), c
@@ -361,7 +362,7 @@ def items(text: str) -> Iterator[tuple[int, int]]:
     while at < end:
         stop, mark = _scan(text, at)
         if mark != ":":
-            m = _blank(text, at)
+            m = _blank.match(text, at)
             first = m.end() if m else at
             last = _last(text, first, stop)
             if first < last:
@@ -390,15 +391,15 @@ def split_list(text: str) -> list[str]:
 
 # -- making them
 
-_needs_no_quotes = re.compile(r"[^\x00-\x20\x7f()<>@,;:\\\".\[\]]+(?:\.[^\x00-\x20\x7f()<>@,;:\\\".\[\]]+)*").fullmatch
-_backslashed = re.compile(r'(["\\\r])').sub
+_needs_no_quotes = lazy_pattern(r"[^\x00-\x20\x7f()<>@,;:\\\".\[\]]+(?:\.[^\x00-\x20\x7f()<>@,;:\\\".\[\]]+)*")
+_backslashed = lazy_pattern(r'(["\\\r])')
 
 
 def quote_local_part(text: str) -> str:
     """Return the local part with quotes if it needs them."""
-    if _needs_no_quotes(text):
+    if _needs_no_quotes.fullmatch(text):
         return text
-    return like('"' + _backslashed(r"\\\1", text) + '"', text)
+    return like('"' + _backslashed.sub(r"\\\1", text) + '"', text)
 
 
 def fix_phrase(text: str, charset: str = "UTF-8", *, top_bit: bool = False) -> str:

@@ -5,7 +5,6 @@ Spec: chapter "Format of spool files" for the letters; RFC 5322 section 2.2.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from pyexim.base.taint import like
@@ -19,9 +18,6 @@ TYPES: Final = {
 that have no letter.  "Resent-" before the address and id fields gives the same kind."""
 
 RESENT: Final = frozenset({"bcc", "cc", "date", "from", "message-id", "reply-to", "sender", "to"})
-
-is_field = re.compile(r"[^\x00-\x20\x7f:\x80-\xff]+[ \t]*:").match
-"""Matches where a header field begins (a name, possibly blanks, a colon)."""
 
 
 def name_of(text: str) -> str:

@@ -36,7 +36,8 @@ def fix(text: str, charset: str, top_bit: bool) -> str:
     quotes for anything else.
     """
     name = text.strip(" \t\r\n\v\f")
-    if not (rfc2047._printable_top if top_bit else rfc2047._printable)(name.replace("\t", " ")) or "=?" in name:
+    printable = rfc2047._printable_top if top_bit else rfc2047._printable
+    if not printable.fullmatch(name.replace("\t", " ")) or "=?" in name:
         return rfc2047.encode_always(name, charset)
     out: list[str] = []
     at = 0

@@ -9,23 +9,23 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
-import re
 
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.taint import like
 
 _MAX_WORD = 75
 _FIRST_LIMIT = 67
 """Octets after which an encoded word is ended, counted as Exim counts (see ``encode``)."""
 
-_printable = re.compile(r"[\x20-\x7e]*").fullmatch
-_printable_top = re.compile(r"[\x20-\x7e\x80-\xff]*").fullmatch
+_printable = lazy_pattern(r"[\x20-\x7e]*")
+_printable_top = lazy_pattern(r"[\x20-\x7e\x80-\xff]*")
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-^`{|}~")
 _CODED = ["_" if i == 32 else chr(i) if chr(i) in _PLAIN else f"={i:02X}" for i in range(256)]
 
 
 def needs_encoding(text: str, *, top_bit: bool = False) -> bool:
     """Tell whether a text must be encoded: it has unprintable octets, or looks like an encoded word."""
-    return not (_printable_top if top_bit else _printable)(text) or "=?" in text or "?=" in text
+    return not (_printable_top if top_bit else _printable).fullmatch(text) or "=?" in text or "?=" in text
 
 
 def encode(text: str, charset: str = "UTF-8", *, fold: bool = False) -> str:
@@ -59,18 +59,18 @@ def encode_always(text: str, charset: str = "UTF-8", *, fold: bool = False) -> s
     return ("\n " if fold else " ").join(words)
 
 
-_word = re.compile(r"=\?([^?]*)\?([QqBb])\?([\x21-\x7e]*?)\?=")
-_word_b = re.compile(r"=\?([^?]*)\?([QqBb])\?([\x20-\x7e]*?)\?=")
-_q_code = re.compile(r"=([0-9A-Fa-f]{2})")
-_q_wrong = re.compile(r"=(?![0-9A-Fa-f]{2})").search
-_not_base64 = re.compile(r"[^A-Za-z0-9+/=]")
-_blank = re.compile(r"[ \t\r\n]+\Z").match
+_word = lazy_pattern(r"=\?([^?]*)\?([QqBb])\?([\x21-\x7e]*?)\?=")
+_word_b = lazy_pattern(r"=\?([^?]*)\?([QqBb])\?([\x20-\x7e]*?)\?=")
+_q_code = lazy_pattern(r"=([0-9A-Fa-f]{2})")
+_q_wrong = lazy_pattern(r"=(?![0-9A-Fa-f]{2})")
+_not_base64 = lazy_pattern(r"[^A-Za-z0-9+/=]")
+_blank = lazy_pattern(r"[ \t\r\n]+\Z")
 
 
 def _payload(kind: str, coded: str) -> str | None:
     """Return the octets of an encoded word, or None where it is malformed."""
     if kind in "Qq":
-        if " " in coded or _q_wrong(coded):
+        if " " in coded or _q_wrong.search(coded):
             return None
         return _q_code.sub(lambda m: chr(int(m.group(1), 16)), coded.replace("_", " "))
     digits = _not_base64.sub("", coded)
@@ -127,7 +127,7 @@ def decode(text: str, charset: str | None = "UTF-8", *, check_length: bool = Tru
             after_word = False
             continue
         between = text[at:start]
-        if between and not (after_word and _blank(between)):
+        if between and not (after_word and _blank.match(between)):
             out.append(between)
         if charset is not None:
             octets = _convert(octets, m.group(1).partition("*")[0], charset)

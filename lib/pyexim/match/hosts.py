@@ -8,6 +8,7 @@ from typing import Any, Final
 from pyexim.base.ipaddress import V6, full, masked, parse, parse_network, unmapped_key
 from pyexim.base.lists import split_list
 from pyexim.base.octets import lower
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.taint import taint, untaint
 from pyexim.expand.hosts import sender_fullhost
 from pyexim.expand.scope import Scope
@@ -36,8 +37,8 @@ from pyexim.match.local import local_address_keys
 from pyexim.model.connection import Connection
 
 _FLAGS: Final = frozenset({"+include_unknown", "+ignore_unknown", "+include_defer", "+ignore_defer"})
-_NET: Final = re.compile(r"net(\d*)-(.*)", re.ASCII | re.DOTALL)
-_LIKE_AN_ADDRESS: Final = re.compile(r"[0-9./]+\Z|[0-9a-fA-F:./]*:[0-9a-fA-F:./]*\Z", re.ASCII)
+_NET: Final = lazy_pattern(r"net(\d*)-(.*)", re.ASCII | re.DOTALL)
+_LIKE_AN_ADDRESS: Final = lazy_pattern(r"[0-9./]+\Z|[0-9a-fA-F:./]*:[0-9a-fA-F:./]*\Z", re.ASCII)
 _NO_NAMES: Final = "cannot match host name in match_ip list"
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import lower
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.record import dataclass
 from pyexim.base.taint import is_tainted, like, untaint
 from pyexim.expand.engine import expand, is_literal
@@ -51,9 +52,9 @@ CACHE_LIMIT: Final = 2000
 MAX_DEPTH: Final = 40
 """Named lists inside named lists."""
 NUMERIC: Final = tuple(str(i) for i in range(33))
-_LOOKUP: Final = re.compile(
+_LOOKUP: Final = lazy_pattern(
     r"((?:net\d*-)?(?:partial\d*(?:\([^)]*\)|-))?[A-Za-z0-9_]+(?:\*@|\*)*(?:,[^;]*)?);", re.ASCII)
-_NET: Final = re.compile(r"net\d*-", re.ASCII)
+_NET: Final = lazy_pattern(r"net\d*-", re.ASCII)
 _KIND_WORDS: Final = {"domain": "domain", "localpart": "local part", "address": "address", "host": "host"}
 
 
@@ -264,7 +265,7 @@ def _remembered(matcher: Matcher, key: str) -> Matcher:
 
 
 Liner = Callable[[str], Matcher]
-_SPACED_COMMENT: Final = re.compile(r"(?:^|(?<=[ \t]))#")
+_SPACED_COMMENT: Final = lazy_pattern(r"(?:^|(?<=[ \t]))#")
 
 
 def file_item(path: str, item_of: Liner, *, spaced_comments: bool) -> Matcher:

@@ -10,6 +10,7 @@ from typing import Final
 
 from pyexim.base.errors import ConfigError, Place
 from pyexim.base.octets import SPACE, lower
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.record import dataclass
 from pyexim.config.values import format_time, parse_fixed, parse_time
 from pyexim.retry import errors as e
@@ -112,8 +113,8 @@ _SIMPLE: Final = {
     "timeout_connect_a": ErrorTest("timeout_connect_A", frozenset({e.TIMEOUT}), e.NOT_FROM_MX, connecting=True),
 }
 _REPLIES: Final = {"mail": e.ERRNO_MAIL4XX, "rcpt": e.ERRNO_RCPT4XX, "data": e.ERRNO_DATA4XX}
-_reply = re.compile(r"(mail|rcpt|data)_4(.*)\Z", re.ASCII).match
-_digits = re.compile(r"(?:xx|[0-9]x|[0-9][0-9])\Z", re.ASCII).match
+_reply = lazy_pattern(r"(mail|rcpt|data)_4(.*)\Z", re.ASCII)
+_digits = lazy_pattern(r"(?:xx|[0-9]x|[0-9][0-9])\Z", re.ASCII)
 
 
 def parse_error(text: str) -> ErrorTest:
@@ -122,10 +123,10 @@ def parse_error(text: str) -> ErrorTest:
     found = _SIMPLE.get(name)
     if found is not None:
         return found
-    match = _reply(name)
+    match = _reply.match(name)
     if match is not None:
         kind, digits = match[1], match[2]
-        if _digits(digits) is None:
+        if _digits.match(digits) is None:
             raise ValueError(f"{kind}_4 must be followed by xx, dx, or dd, where x is literal and d is any digit")
         numbers = frozenset({_REPLIES[kind]})
         if digits == "xx":

@@ -5,7 +5,6 @@ Spec: chapter "Retry configuration", section "Retry parameters".
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 
 from pyexim.retry.rules import Parameter, RetryRule
@@ -20,8 +19,11 @@ def current_parameter(rule: RetryRule, failing_for: float) -> Parameter | None:
 
 
 def next_interval(parameter: Parameter, last_interval: float, maximum: float,
-                  choose: Callable[[int, int], int] = random.randint) -> float:
-    """Return the seconds until the next try; ``last_interval`` is the one before, 0 at the first failure."""
+                  choose: Callable[[int, int], int] | None = None) -> float:
+    """Return the seconds until the next try; ``last_interval`` is the one before, 0 at the first failure.
+
+    ``choose`` gives a random number between two, both included; the standard library's if it is None.
+    """
     if parameter.letter == "F":
         interval: float = parameter.interval
     elif parameter.letter == "G":
@@ -33,12 +35,16 @@ def next_interval(parameter: Parameter, last_interval: float, maximum: float,
         interval = parameter.interval
     else:
         longest = int(last_interval * parameter.factor / 1000)
+        if choose is None:
+            import random  # only rules with H need it
+
+            choose = random.randint
         interval = choose(parameter.interval, max(parameter.interval, min(longest, int(maximum))))
     return min(interval, maximum)
 
 
 def next_try(rule: RetryRule, failing_for: float, last_interval: float, now: float, maximum: float,
-             choose: Callable[[int, int], int] = random.randint) -> float:
+             choose: Callable[[int, int], int] | None = None) -> float:
     """Return when to try again, in seconds since the epoch.
 
     Past the rule's last cutoff its last set is used; the caller decides on bouncing.  ``maximum`` is

@@ -13,15 +13,16 @@ from typing import Final
 from pyexim.base.errors import SpoolError
 from pyexim.base.messageid import is_message_id
 from pyexim.base.octets import to_text
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.taint import Tainted
 from pyexim.model.message import Header, Message, Recipient
 from pyexim.spool.tree import parse_tree
 
 _EINVAL: Final = 22
-_header = re.compile(r"([0-9]{1,10})([^0-9]) ", re.DOTALL).match
-_integer = re.compile(r"-?[0-9]{1,15}\Z").match
-_endpoint = re.compile(r"\[([^\]]*)\]:([0-9]{1,5})\Z").match
-_old_endpoint = re.compile(r"(.*)\.([0-9]{1,5})\Z", re.DOTALL).match
+_header = lazy_pattern(r"([0-9]{1,10})([^0-9]) ", re.DOTALL)
+_integer = lazy_pattern(r"-?[0-9]{1,15}\Z")
+_endpoint = lazy_pattern(r"\[([^\]]*)\]:([0-9]{1,5})\Z")
+_old_endpoint = lazy_pattern(r"(.*)\.([0-9]{1,5})\Z", re.DOTALL)
 
 
 def malformed(what: str) -> SpoolError:
@@ -31,7 +32,7 @@ def malformed(what: str) -> SpoolError:
 
 def number(text: str, what: str) -> int:
     """Return a decimal number of the file; SpoolError for anything else."""
-    if _integer(text) is None:
+    if _integer.match(text) is None:
         raise malformed(what)
     return int(text)
 
@@ -186,7 +187,7 @@ def _counted(body: str) -> tuple[str, str, int]:
     """Take "TEXT LENGTH,NUMBER" off the end of a line: (what is before it, TEXT, NUMBER)."""
     rest, comma, last = body.rpartition(",")
     rest, space, length_text = rest.rpartition(" ")
-    if not comma or not space or _integer(last) is None or _integer(length_text) is None:
+    if not comma or not space or _integer.match(last) is None or _integer.match(length_text) is None:
         raise ValueError
     start = len(rest) - int(length_text)
     if start < 1 or start > len(rest) or rest[start - 1] != " ":
@@ -200,7 +201,7 @@ def _headers(text: str, position: int, message: Message) -> list[Header]:
     size = lines = received = 0
     total = len(text)
     while position < total:
-        match = _header(text, position)
+        match = _header.match(text, position)
         if match is None:
             raise malformed("header line")
         start = match.end()
@@ -236,7 +237,7 @@ def _interface_address(message: Message, value: str) -> None:
 
 
 def _split_endpoint(value: str, what: str) -> tuple[str, int]:
-    match = _endpoint(value) or _old_endpoint(value)
+    match = _endpoint.match(value) or _old_endpoint.match(value)
     if match is None:
         return value, 0
     return type(value)(match[1]), int(match[2])

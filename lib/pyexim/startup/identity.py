@@ -14,6 +14,7 @@ import re
 import stat
 
 from pyexim import privs, settings
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.record import dataclass
 
 
@@ -108,7 +109,7 @@ def trusted_file(path: str) -> bool:
     return path in listed
 
 
-_SAFE_VALUE = re.compile(r"[A-Za-z0-9_/.-]*\Z", re.ASCII)
+_SAFE_VALUE = lazy_pattern(r"[A-Za-z0-9_/.-]*\Z", re.ASCII)
 
 
 def must_drop(me: Identity, files: str | None, macros: dict[str, str]) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 
 from pyexim.base.ipaddress import split_host_port
 from pyexim.base.messageid import is_message_id
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.record import dataclass, field
 from pyexim.config.values import parse_time
 from pyexim.log.debug import parse_topics
@@ -126,14 +127,14 @@ class Command:
     """The facts of -MC and its helpers."""
 
 
-_IGNORED: Final = re.compile(r"-(?:Ac|Am|B.+|dropcr|m|om|oo|U.*|x|pd|ps|odd|oA.+)\Z", re.DOTALL)
+_IGNORED: Final = lazy_pattern(r"-(?:Ac|Am|B.+|dropcr|m|om|oo|U.*|x|pd|ps|odd|oA.+)\Z", re.DOTALL)
 _ERROR_MODES: Final = {"e": "e", "m": "m", "p": "p", "q": "p", "w": "m"}
 _NAMES: Final = {"mailq": ["-bp"], "rsmtp": ["-bS"], "rmail": ["-i", "-oee"], "runq": ["-q"], "newaliases": ["-bi"]}
 _MODES: Final = {
     "-bm": "receive", "-bs": "smtp", "-bS": "batch", "-be": "be", "-bt": "bt", "-bv": "bv", "-bvs": "bvs",
     "-bV": "bV", "--version": "bV", "-bP": "bP", "-brt": "brt", "-brw": "brw", "-bi": "bi", "--help": "help",
     "-oPX": "pid_file", "--check-config": "check_config"}
-_ABSENT: Final = re.compile(
+_ABSENT: Final = lazy_pattern(
     r"-(?:b[fF]|bf[dlps]|bmalware|tls-on-connect|atrn|Tqt|MCq|bI:sieve)\Z")
 _TEST_MODES: Final = frozenset({"bh", "be", "bt", "bv", "bvs"})
 _ON_MESSAGES: Final = frozenset({
@@ -571,7 +572,7 @@ _SIMPLE: Final[dict[str, Callable[[Command], None]]] = {
     "-bnq": _set("no_qualify", True), "-oY": _set("no_notifier", True),
 }
 _VALUES: Final = frozenset({"-C", "-f", "-r", "-F", "-h", "-L", "-O", "-X", "-z"})
-_O_VALUES: Final = re.compile(r"-o[ABPXrs]")
+_O_VALUES: Final = lazy_pattern(r"-o[ABPXrs]")
 
 
 def parse(name: str, arguments: list[str]) -> Command:

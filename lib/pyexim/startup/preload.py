@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import importlib
 import os
-import pkgutil
 import sys
 from collections.abc import Iterable
 from typing import Final
 
 import pyexim
+from pyexim.base.pattern import compile_patterns
 from pyexim.base.record import compile_records
 
 STANDARD: Final = (
@@ -52,26 +52,31 @@ _loaded: set[str] = set()
 
 
 def everything() -> None:
-    """Make what many children would otherwise each make for themselves: all modules, constructors of all records."""
+    """Make what children would otherwise each make for themselves: all modules, constructors of records, patterns."""
     _import_everything()
     compile_records()
+    compile_patterns()
 
 
 def _import_everything() -> None:
     """Import all of the program and what it uses, but for packages that are not installed."""
     if "everything" in _loaded:
         return
+    from pkgutil import walk_packages  # for these rare processes only
+
     _import(STANDARD + HEAVY)
-    _import(m.name for m in pkgutil.walk_packages(pyexim.__path__, "pyexim."))
+    _import(m.name for m in walk_packages(pyexim.__path__, "pyexim."))
     _loaded.add("everything")
 
 
 def local_delivery() -> None:
     """Import what a child of the starter may need."""
+    from pkgutil import iter_modules
+
     _import((*STANDARD, "pcre2"))
     for room in LOCAL_ROOMS:
         package = importlib.import_module(f"pyexim.{room}")
-        _import(m.name for m in pkgutil.iter_modules(package.__path__, package.__name__ + "."))
+        _import(m.name for m in iter_modules(package.__path__, package.__name__ + "."))
 
 
 def before_changing_user() -> None:

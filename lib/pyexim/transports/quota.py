@@ -12,13 +12,14 @@ import stat
 from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.record import dataclass
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.transports.paths import Refused
 
 ERRNO_EXIMQUOTA: Final = -22
-_NUMBER: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([KkMmGg]?)\s*", re.ASCII)
+_NUMBER: Final = lazy_pattern(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([KkMmGg]?)\s*", re.ASCII)
 _FACTOR: Final = {"": 1, "k": 1024, "m": 1024 ** 2, "g": 1024 ** 3}
 MAX_SIZE_FILE: Final = 5120
 

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import lower
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.record import dataclass, field
 from pyexim.expand.engine import expand
 from pyexim.expand.lists import split_list, split_with_separator
@@ -35,7 +36,7 @@ CHUNK: Final = 256 * 1024
 SMALL: Final = 1024 * 1024
 """Messages up to this size are handled in one piece."""
 
-_NUL_DOT = re.compile(rb"^(?=\0+\.)", re.MULTILINE)
+_NUL_DOT = lazy_pattern(rb"^(?=\0+\.)", re.MULTILINE)
 
 
 class WriteError(Exception):
