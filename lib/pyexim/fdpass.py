@@ -12,7 +12,6 @@ import json
 import os
 import socket
 import stat
-import tempfile
 from typing import Any, Final
 
 MAX_RECORD: Final = 96 * 1024
@@ -99,6 +98,8 @@ def _decode(data: bytes) -> Record:
 
 def _spill(data: bytes) -> int:
     """Put a large record into an unnamed file; its descriptor, positioned at the start."""
+    import tempfile  # heavy, and most of them are small
+
     with tempfile.TemporaryFile() as f:
         f.write(data)
         f.flush()

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 import pwd
-import traceback
 
 from pyexim.base.errors import SpoolError
 from pyexim.deliver import bounce, plan, report, warn, wrapper
@@ -55,6 +54,8 @@ def deliver(message_id: str, run: DeliverRun) -> Attempt:
         return _Delivery(locked, run).attempt()
     except Exception:  # noqa: BLE001 - a bug of ours must not take the worker or the message with it
         log.main("delivery attempt abandoned: unexpected error", message_id=message_id)
+        import traceback  # only when something is wrong
+
         log.crash(f"in a delivery attempt at {message_id}: {traceback.format_exc()}")
         return Attempt("kept")
     finally:

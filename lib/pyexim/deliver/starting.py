@@ -15,7 +15,6 @@ import json
 import os
 import select
 import socket
-import traceback
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -97,6 +96,8 @@ def run_one(rules: StarterSettings, record: fdpass.Record, fds: list[int], *,
             return 1
         return rules.run_job(str(record["job"]), str(record["header"]), fds[0], fds[1], fds[2], int(record["uid"]))
     except Exception:  # noqa: BLE001 - reported to the delivery process, which can write to the log
+        import traceback  # only when something is wrong
+
         _tell(fds[2], {"crash": traceback.format_exc()})
         return child.EX_SOFTWARE
 
