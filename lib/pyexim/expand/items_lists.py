@@ -6,13 +6,11 @@ Spec: chapter "String expansions", sections 5 and 6.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import cmp_to_key
 from typing import Final
 
 from pyexim.base.errors import ExpansionError
 from pyexim.base.octets import SPACE, is_digits, lower
-from pyexim.base.taint import Tainted, like
+from pyexim.base.taint import like, untaint
 from pyexim.expand.base import Evaluate, Fault, Part, as_callable, evaluate, restore_var
 from pyexim.expand.lists import double_separator, join_list, split_list, split_with_separator
 from pyexim.expand.numbers import integer
@@ -251,25 +249,34 @@ def parse_sort(parser: Parser, name: str) -> Part:
     source = parser.src[start + 1:parser.pos - 1]
     parser.close('missing } at end of "sort"')
 
+    by_item = source.strip(SPACE) in ("$item", "${item}")
+
     def run(scope: Scope) -> str:
         text = items(scope)
         word = _comparator(comparator(scope))
-        separator, values = split_with_separator(text)
-        saved = scope.vars.get("item")
-        keyed: list[tuple[str, str]] = []
-        try:
-            for value in values:
-                scope.vars["item"] = value
-                key = extractor(scope)
-                if not key:
-                    raise ExpansionError(f'field-extract in sort: "{source}"')
-                keyed.append((key, value))
-        finally:
-            restore_var(scope, "item", saved)
-        result = join_list([v for _, v in _sorted(keyed, word)], separator)
-        return Tainted(result) if text.__class__ is not str else result
+        separator, values = split_with_separator(untaint(text))
+        keys = values if by_item else _keys(values, text, extractor, scope)
+        if not all(keys):
+            raise ExpansionError(f'field-extract in sort: "{source}"')
+        return like(join_list([values[i] for i in _order(keys, word)], separator), text)
 
     return run
+
+
+def _keys(values: list[str], text: str, extractor: Evaluate, scope: Scope) -> list[str]:
+    """Return what the items of a list, whose text it is, are to be sorted by."""
+    variables = scope.vars
+    saved = variables.get("item")
+    keys = []
+    try:
+        for value in values:
+            variables["item"] = like(value, text)
+            keys.append(extractor(scope))
+            if not keys[-1]:
+                break
+    finally:
+        restore_var(scope, "item", saved)
+    return keys
 
 
 def _comparator(text: str) -> str:
@@ -289,51 +296,53 @@ def _comparator(text: str) -> str:
     return word
 
 
-def _sorted(keyed: list[tuple[str, str]], word: str) -> list[tuple[str, str]]:
-    """Each item goes before the first one that it comes before by the comparator; so equals keep their
-    order with a strict comparator, and are reversed with one that allows equality."""
-    key: Callable[[str], object]
+def _order(keys: list[str], word: str) -> list[int]:
+    """Return the numbers of the items in the order asked for.
+
+    Each goes before the first one that it comes before by the comparator; so equals keep their order with
+    a strict comparator, and are reversed with one that allows equality.
+    """
+    by: list[int] | list[str]
     if word[0] in "<>":
         try:
-            numbers = [integer(k) for k, _ in keyed]
+            by = _integers(keys)
         except ExpansionError:
-            return _insertion(keyed, word)
-        rows = list(zip(numbers, keyed, strict=True))
-        descending, equal = word[0] == ">", len(word) == 2
-        if equal:
-            rows.reverse()
-        rows.sort(key=lambda row: row[0], reverse=descending)
-        return [row for _, row in rows]
-    key = lower if word.endswith("i") else str
-    rows_text = [(key(k), (k, v)) for k, v in keyed]
-    if word[1] == "e":
-        rows_text.reverse()
-    rows_text.sort(key=cmp_to_key(_compare_first), reverse=word[0] == "g")
-    return [row for _, row in rows_text]
+            return _insertion(keys, word)
+    else:
+        fold = lower if word.endswith("i") else untaint
+        by = [untaint(fold(k)) for k in keys]  # plain strings sort faster
+    order = list(range(len(keys)))
+    if word.rstrip("i")[-1] in "=e":
+        order.reverse()
+    order.sort(key=by.__getitem__, reverse=word[0] in ">g")
+    return order
 
 
-def _compare_first(a: tuple[object, object], b: tuple[object, object]) -> int:
-    x, y = str(a[0]), str(b[0])
-    return (x > y) - (x < y)
+def _integers(keys: list[str]) -> list[int]:
+    """Return the operands of numeric comparisons; raise ExpansionError where one is none."""
+    together = "".join(keys)
+    if together.isascii() and together.isdigit() and len(max(keys, key=len)) < 19:
+        return list(map(int, keys))
+    return [integer(k) for k in keys]
 
 
-def _insertion(keyed: list[tuple[str, str]], word: str) -> list[tuple[str, str]]:
+def _insertion(keys: list[str], word: str) -> list[int]:
     """Sort where some keys are no numbers: a comparison with those is false."""
     from pyexim.expand import conditions
 
     tests = {"<": conditions.number_less, "<=": conditions.number_less_equal,
              ">": conditions.number_greater, ">=": conditions.number_greater_equal}
     test = tests[word]
-    out: list[tuple[str, str]] = []
-    for row in keyed[:1000]:
-        for i, other in enumerate(out):
+    order: list[int] = []
+    for number, key in enumerate(keys[:1000]):
+        for i, other in enumerate(order):
             try:
-                before = test(None, row[0], other[0])  # type: ignore[arg-type]
+                before = test(None, key, keys[other])  # type: ignore[arg-type]
             except ExpansionError:
                 before = False
             if before:
-                out.insert(i, row)
+                order.insert(i, number)
                 break
         else:
-            out.append(row)
-    return out + keyed[1000:]
+            order.append(number)
+    return [*order, *range(1000, len(keys))]

@@ -90,7 +90,9 @@ def double_separator(item: str, sep: str) -> str:
 
 def join_list(items: list[str], sep: str) -> str:
     """Return a list of the items with their separators doubled; Tainted if any of them is."""
-    text = sep.join([double_separator(x, sep) for x in items])
+    text = sep.join(items)
+    if "" in items or (text.count(sep) >= len(items) and sep not in _CONTROL):
+        text = sep.join([double_separator(x, sep) for x in items])
     if items and not items[0]:
         text = text[1:]  # the space stands only for later empty items: a list may begin with its separator
     for item in items:

@@ -6,18 +6,18 @@ Arithmetic is that of 64-bit signed integers, as Exim's.  Spec: chapter "String 
 from __future__ import annotations
 
 import re
-from random import randrange
 from typing import Final
 
 from pyexim.base.errors import ExpansionError
 from pyexim.base.octets import SPACE
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.taint import like
 from pyexim.expand.scope import Scope
 
 MAX: Final = (1 << 63) - 1
 MIN: Final = -(1 << 63)
 _WRAP: Final = 1 << 64
-_INTEGER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)([kKmMgG]?)[ \t\n\v\f\r]*")
+_INTEGER: Final = lazy_pattern(r"[ \t\n\v\f\r]*([+-]?[0-9]+)([kKmMgG]?)[ \t\n\v\f\r]*")
 _MULTIPLIER: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -46,6 +46,8 @@ def randint(scope: Scope, text: str, argument: str | None, name: str) -> str:
     limit = integer(text)
     if limit < 0:
         raise ExpansionError(f'non-negative integer expected but "{text}" found')
+    from random import randrange  # only for this operator
+
     return str(randrange(limit)) if limit > 0 else "0"
 
 
@@ -79,8 +81,8 @@ def _wrap(value: int) -> int:
     return value - _WRAP if value > MAX else value
 
 
-_NUMBER10: Final = re.compile(r"[0-9]+")
-_NUMBER: Final = re.compile(r"0[xX][0-9A-Fa-f]*|0[0-7]*|[1-9][0-9]*")
+_NUMBER10: Final = lazy_pattern(r"[0-9]+")
+_NUMBER: Final = lazy_pattern(r"0[xX][0-9A-Fa-f]*|0[0-7]*|[1-9][0-9]*")
 _PRECEDENCE: Final = {"|": 1, "^": 2, "&": 3, "<<": 4, ">>": 4, "+": 5, "-": 5, "*": 6, "/": 6, "%": 6}
 
 
