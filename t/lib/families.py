@@ -29,6 +29,15 @@ def escape(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\x{ord(m[0]):02x}", out)
 
 
+_ESCAPED = re.compile(r"\\(x[0-9a-f]{2}|.)")
+_NAMED = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def unescape(text: str) -> str:
+    """Return the text that ``escape`` was given."""
+    return _ESCAPED.sub(lambda m: chr(int(m[1][1:], 16)) if len(m[1]) == 3 else _NAMED.get(m[1], m[1]), text)
+
+
 @dataclass
 class Case:
     """One string with its answers."""

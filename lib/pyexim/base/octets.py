@@ -75,13 +75,15 @@ def words(text: str) -> list[str]:
     return out
 
 
-def printable(text: str, *, top_bit: bool = False) -> str:
+def printable(text: str, *, top_bit: bool = False, tabs: bool = False) -> str:
     """Return the text as Exim prints it in logs: controls as escapes, others in octal.
 
-    ``top_bit`` is the option print_topbitchars: octets above 127 count as printable.
+    ``top_bit`` is the option print_topbitchars: octets above 127 count as printable.  With ``tabs`` so do tabs.
     """
     if text.isascii() and text.isprintable() and "\\" not in text:
         return text
+    if tabs and "\t" in text:
+        return "\t".join([printable(part, top_bit=top_bit) for part in text.split("\t")])
     return "".join(_PRINTABLE_TOP[c] if top_bit else _PRINTABLE[c] for c in map(ord, text))
 
 

@@ -60,7 +60,10 @@ def show_information(process: Process) -> int:
         sys.stdout.write("".join(f"{name}\n" for name in optional()))
         return 0
     if word == "sieve":
-        raise UsageError("exim: the option -bI:sieve is not supported by this version of pyexim")
+        from pyexim.filters.sieve.table import EXTENSIONS
+
+        sys.stdout.write("".join(f"{name}\n" for name in EXTENSIONS))
+        return 0
     sys.stderr.write(INFO_HELP)
     return 1
 

@@ -173,6 +173,12 @@ def _testing(process: Process) -> int:
     return testing.MODES[process.command.mode](process)
 
 
+def _filtering(process: Process) -> int:
+    from pyexim.cli.filtering import test_filters
+
+    return test_filters(process)
+
+
 def _configuration(process: Process) -> int:
     from pyexim.cli import configuration
 
@@ -203,11 +209,11 @@ MODES: Final[dict[str, Callable[[Process], int]]] = {
     "daemon": _daemon, "receive": _submission, "smtp": _submission, "batch": _submission, "bh": _submission,
     "queue": _queue, "list": _listing, "count": _listing, "M": _deliver, "MC": _continued, "action": _action,
     "be": _testing, "bt": _testing, "bv": _testing, "bvs": _testing, "brt": _testing, "brw": _testing,
-    "bV": _configuration, "bP": _configuration, "info": _configuration, "log": _log_line,
+    "bf": _filtering, "bV": _configuration, "bP": _configuration, "info": _configuration, "log": _log_line,
     "pid_file": _remove_pid_file, "bi": _rebuild_aliases}
 
 
-CHECKS: Final = frozenset({"be", "bt", "bv", "bvs", "bh", "brt", "brw"})
+CHECKS: Final = frozenset({"be", "bf", "bt", "bv", "bvs", "bh", "brt", "brw"})
 """What commandline_checks_require_admin restricts."""
 
 

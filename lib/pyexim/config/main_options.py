@@ -572,23 +572,17 @@ class MainOptions:
     system_filter: str | None = option(STRING, None, expanded=True,
         doc="The filter file applied to every message.")
     system_filter_directory_transport: str | None = option(STRING, None, expanded=True,
-        doc="The transport for directories that the system filter saves to.",
-        no_effect="system filters are not there yet")
+        doc="The transport for directories that the system filter saves to.")
     system_filter_file_transport: str | None = option(STRING, None, expanded=True,
-        doc="The transport for files that the system filter saves to.",
-        no_effect="system filters are not there yet")
+        doc="The transport for files that the system filter saves to.")
     system_filter_group: str | None = option(STRING, None, style="gid",
-        doc="The group under which the system filter runs.",
-        no_effect="system filters are not there yet")
+        doc="The group under which the system filter runs.")
     system_filter_pipe_transport: str | None = option(STRING, None, expanded=True,
-        doc="The transport for pipes of the system filter.",
-        no_effect="system filters are not there yet")
+        doc="The transport for pipes of the system filter.")
     system_filter_reply_transport: str | None = option(STRING, None, expanded=True,
-        doc="The transport for replies of the system filter.",
-        no_effect="system filters are not there yet")
+        doc="The transport for replies of the system filter.")
     system_filter_user: str | None = option(STRING, None, style="uid",
-        doc="The user under which the system filter runs.",
-        no_effect="system filters are not there yet")
+        doc="The user under which the system filter runs.")
     tcp_nodelay: bool = option(BOOL, True,
         doc="Send small packets at once on listening sockets.")
     timeout_frozen_after: int = option(TIME, 0,

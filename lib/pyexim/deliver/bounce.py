@@ -33,10 +33,9 @@ def handle_failures(record: Record, run: DeliverRun, *, cancelled: bool) -> None
     groups: dict[str, list[Failure]] = {}
     undeliverable: list[Failure] = []
     for address, result in reversed(record.failed):
-        to = message.sender_address if address.errors_address is None or not message.sender_address else (
-            address.errors_address)
-        if message.sender_address == "":
-            if cancelled:
+        to = message.sender_address if address.errors_address is None else address.errors_address
+        if message.sender_address == "" and not to:
+            if cancelled or "cancelled" in address.flags:
                 record.done(address)
             elif "timed_out" in address.flags or (
                     now - message.received_time >= main.ignore_bounce_errors_after):
@@ -44,7 +43,7 @@ def handle_failures(record: Record, run: DeliverRun, *, cancelled: bool) -> None
                 record.done(address)
             else:
                 undeliverable.append((address, result))
-        elif to == "":
+        elif to == "" or "ignore_error" in address.flags:
             record.main(f"{address.address}: error ignored")
             record.done(address)
         elif to not in groups and address.dsn_flags & report.NOTIFY_ANY and (

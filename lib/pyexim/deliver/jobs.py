@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from pyexim.base.taint import Tainted
+from pyexim.base.plain import pack, unpack
 from pyexim.config.configuration import Configuration
 from pyexim.model.address import Address
 from pyexim.model.host import Host
@@ -27,28 +27,6 @@ _RESULT: Final = (
     "status", "text", "errno", "more_errno", "freeze", "host_name", "host_address", "host_port", "confirmation",
     "tls", "output", "return_output", "log_output", "file_name", "seconds", "size", "log_extra", "journal_error",
     "panic", "told")
-
-
-def pack(value: Any) -> Any:
-    """Return a value as JSON can carry it, texts with their mark of taint."""
-    if isinstance(value, str):
-        return ("t" if isinstance(value, Tainted) else "u") + value
-    if isinstance(value, (list, tuple)):
-        return [pack(v) for v in value]
-    if isinstance(value, dict):
-        return {str(k): pack(v) for k, v in value.items()}
-    return value
-
-
-def unpack(value: Any) -> Any:
-    """Return the value that :func:`pack` was given."""
-    if isinstance(value, str):
-        return Tainted(value[1:]) if value[:1] == "t" else value[1:]
-    if isinstance(value, list):
-        return [unpack(v) for v in value]
-    if isinstance(value, dict):
-        return {k: unpack(v) for k, v in value.items()}
-    return value
 
 
 def pack_address(address: Address) -> dict[str, Any]:

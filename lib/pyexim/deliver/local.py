@@ -15,10 +15,11 @@ from typing import Any
 
 from pyexim import privs, processinfo, settings
 from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
+from pyexim.base.plain import unpack
 from pyexim.base.record import dataclass, replace
 from pyexim.config.configuration import Configuration
-from pyexim.deliver.jobs import decode_job, encode_job, encode_results, unpack, unpack_address
-from pyexim.deliver.starter import LocalJob, StarterSettings
+from pyexim.deliver.jobs import decode_job, encode_job, encode_results, unpack_address
+from pyexim.deliver.starter import Client, Direct, LocalJob, StarterSettings
 from pyexim.deliver.warm import warm_up
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope, Services
@@ -135,6 +136,18 @@ def _user_and_group(address: Address, scope: Scope) -> tuple[int, int, str | Non
     return uid, gid, user_name
 
 
+def starter(config: Configuration, services: Services) -> Client | Direct:
+    """Return what starts local deliveries and runs filters: the starter, or this very process."""
+    found = services.privileged
+    if found is not None:
+        if getattr(found, "panic", services) is None:
+            found.panic = services.log.crash
+        return found  # type: ignore[no-any-return]
+    made = Direct(starter_settings(config, services, privileged=os.geteuid() == 0))
+    services.privileged = made
+    return made
+
+
 def starter_settings(config: Configuration, services: Services, *, privileged: bool) -> StarterSettings:
     """Return what a starter for a configuration decides by; raise ConfigError for a wrong never_users."""
     return StarterSettings(run_job(config, services, fsync=not config.main.disable_fsync),
@@ -185,6 +198,12 @@ def run_job(config: Configuration, services: Services, *, fsync: bool,
     def run(job: str, header: str, data_fd: int, journal_fd: int, pipe: int, uid: int) -> int:
         values = decode_job(job)
         message = parse_header_file(header.encode("latin-1"))
+        if "filter" in values:
+            from pyexim.deliver.filtering import run_filter_job  # where there are filters
+
+            run_filter_job(values, message, config, services, data_fd, pipe)
+            return 0
+        message.data_fd = data_fd
         batch = [unpack_address(a, config) for a in values["batch"]]
         results = deliver_batch(values, batch, message, config, services, data_fd, journal_fd, fsync)
         write_all(pipe, encode_results(results, batch))

@@ -12,7 +12,7 @@ from pyexim.base.errors import ExpansionError
 from pyexim.deliver import local, plan, remote
 from pyexim.deliver.limit import entered
 from pyexim.deliver.results import Outcomes, local_key
-from pyexim.deliver.starter import Client, Direct, LocalJob
+from pyexim.deliver.starter import LocalJob
 from pyexim.expand.engine import expand
 from pyexim.model.address import Address
 from pyexim.retry.api import outlived
@@ -64,7 +64,7 @@ class LocalDeliveries:
             return self.outcomes.cannot(batch, env.text, env.errno), path
         if self.message.dont_deliver:
             return [Result(a, OK) for a in batch], path
-        starter = self._starter()
+        starter = local.starter(self.config, self.services)
         started = self.services.clock.monotonic()
         with entered(first, scope) as free:
             if not free:
@@ -91,21 +91,11 @@ class LocalDeliveries:
         if self.header_text is None:
             self.header_text = format_header_file(self.message, self.run.spool.primary_hostname).decode("latin-1")
         message = self.message
-        facts = {n: getattr(message, n) for n in ("data_path", "data_start", "body_size", "message_size",
-                                                  "message_linecount", "queue_name", "first_delivery")}
+        facts = {n: getattr(message, n) for n in (
+            "data_path", "data_start", "body_size", "message_size", "message_linecount", "queue_name",
+            "first_delivery", "filter_numbers")}
         return local.make_job(batch, env, header=self.header_text, data_fd=self.locked.data_fd,
                               journal_fd=self.locked.journal_fd(), return_path=path, shadow=shadow, facts=facts)
-
-    def _starter(self) -> Client | Direct:
-        """Return what starts local deliveries: the starter, or this very process."""
-        starter = self.services.privileged
-        if starter is not None:
-            if getattr(starter, "panic", self) is None:
-                starter.panic = self.services.log.crash
-            return starter  # type: ignore[no-any-return]
-        made = Direct(local.starter_settings(self.config, self.services, privileged=os.geteuid() == 0))
-        self.services.privileged = made
-        return made
 
     def _shadow(self, batch: list[Address], path: str) -> str:
         """Run the shadow transport after a success; what to add to the log line."""
@@ -123,7 +113,7 @@ class LocalDeliveries:
                 return ""
             if answer in ("", "0", "no", "false"):
                 return ""
-        starter = self._starter()
+        starter = local.starter(self.config, self.services)
         results = starter.run_local(self._job(batch, self._env, path, shadow=name))
         bad = next((r for r in results if r.status != OK), None)
         if bad is None:

@@ -20,17 +20,19 @@ class Selectors(Protocol):
     def __call__(self, name: str) -> bool: ...
 
 
-def address_text(address: Address, *, all_parents: bool, success: bool) -> str:
+def address_text(address: Address, *, all_parents: bool, success: bool, relative: str = "") -> str:
     """Return an address with its ancestors: "final (between) <original>".
 
     ``success`` is for => lines, where a router with log_as_local has the domain left out and the
-    original always shown.
+    original always shown.  ``relative`` stands before the name of a file that has no absolute path.
     """
     local = success and address.kind == "address" and _as_local(address)
     if address.kind == "address":
         text = str(address.local_part) if local else address.address
     else:
         text = final_name(address)
+        if address.kind in ("file", "directory") and not text.startswith("/"):
+            text = relative + text
     top = address.top()
     if all_parents:
         between = []
@@ -184,19 +186,19 @@ def discarded(address: Address, selected: Callable[[str], bool], *, sender: str)
 def failed(address: Address, result: Result | None, selected: Callable[[str], bool], *, sender: str,
            return_path: str | None, mark: str = "** ") -> str:
     """Return the line of an address that is bounced."""
-    out = mark + address_text(address, all_parents=selected("all_parents"), success=False)
+    out = mark + address_text(address, all_parents=selected("all_parents"), success=False, relative="save ")
     if selected("sender_on_delivery"):
         out += f" F=<{sender}>"
     if selected("return_path_on_delivery") and return_path is not None and address.transport is not None:
         out += f" P=<{return_path}>"
     out += _names(address)
-    number, text = address.errno, address.message or ""
+    number, text = address.errno, address.message
     if result is not None:
         out += host_field(result, selected, success=False)
         out += tls_fields(result, selected)
     if number > 0:
         out += f": {os.strerror(number)}"
-    if text:
+    if text is not None:
         out += ": " + text.replace("\n", "\\n")
     if selected("deliver_time"):
         seconds = result.seconds if result is not None else 0.0
@@ -216,10 +218,10 @@ def _names(address: Address) -> str:
 def deferred(address: Address, result: Result | None, selected: Callable[[str], bool], *, mark: str = "== ",
              ) -> str:
     """Return the line of an address that is to be tried again later."""
-    out = mark + address_text(address, all_parents=selected("all_parents"), success=False)
+    out = mark + address_text(address, all_parents=selected("all_parents"), success=False, relative="save ")
     names = _names(address)
-    number, text = address.errno, address.message or ""
-    if not names and number <= -52:
+    number, text = address.errno, address.message
+    if not names and (number <= -52 or "panic" in address.flags):
         names = " routing"
     out += f"{names} defer ({number})"
     if number > 0:
@@ -229,7 +231,7 @@ def deferred(address: Address, result: Result | None, selected: Callable[[str], 
     if selected("deliver_time"):
         seconds = result.seconds if result is not None else 0.0
         out += f" DT={duration(seconds, millisec=selected('millisec'))}"
-    if text:
+    if text is not None:
         out += ": " + text.replace("\n", "\\n")
     return out
 

@@ -14,7 +14,8 @@ import os
 import pwd
 
 from pyexim.base.errors import SpoolError
-from pyexim.deliver import bounce, plan, report, warn, wrapper
+from pyexim.base.octets import printable
+from pyexim.deliver import bounce, local, plan, report, warn, wrapper
 from pyexim.deliver.api import Attempt, DeliverRun
 from pyexim.deliver.frozen import FrozenSettings, decide
 from pyexim.deliver.local_deliveries import LocalDeliveries
@@ -74,6 +75,7 @@ class _Delivery:
         self.services = run.services
         message = self.message
         message.first_delivery = message.deliver_firsttime
+        message.data_fd = locked.data_fd
         self.scope = Scope(run.config, run.services, conn=message.conn, message=message, is_delivery=True)
         if run.queue_run:
             self.scope.facts["queue_running"] = True
@@ -81,6 +83,8 @@ class _Delivery:
         self.record = self.outcomes.record
         self.now = self.outcomes.now
         self.cancelled = False
+        self.freeze_reason: str | None = None
+        """The system filter wants the message frozen when what it has set up is delivered."""
         self.header_changed = False
 
     # -- the steps
@@ -98,7 +102,10 @@ class _Delivery:
         elif self._is_looping():
             self._give_up(addresses, report.MAIL_LOOP)
         else:
-            self._route(addresses)
+            filtered = self._system_filter(addresses)
+            if filtered is None:
+                return Attempt("kept")
+            self._route(filtered)
             if self.main.mua_wrapper:
                 return self._wrapped(addresses)
             if not self._journal_ready():
@@ -158,23 +165,71 @@ class _Delivery:
         if run.give_up:
             record.main(f"cancelled by {run.facts.get('caller_login') or _login(self.services.caller_uid)}")
             self.cancelled = True
-        if self.main.system_filter is not None and not self.cancelled:
-            text = "system_filter is set, but system filters are not supported yet: delivery deferred"
-            record.main(text)
-            record.note(text)
-            self._write_state()
-            return Attempt("kept")
         return None
+
+    def _system_filter(self, addresses: list[Address]) -> list[Address] | None:
+        """Run the system filter, if there is one; what is to be routed, None where nothing is to be done now."""
+        if self.main.system_filter is None:
+            return addresses
+        from pyexim.deliver.system_filter import run_system_filter  # where there is one
+
+        local.starter(self.config, self.services)
+        found = run_system_filter(self.scope)
+        record = self.record
+        if found.error is not None:
+            self.services.log.panic(f"Error in system filter: {found.error}", message_id=self.message.message_id)
+            return None
+        if found.changed:
+            self.header_changed = True
+        if found.verdict == "defer" or (found.verdict == "freeze" and not found.children):
+            self._held_by_filter(found.verdict, found.text)
+            return None
+        if found.verdict == "freeze":
+            self.freeze_reason = found.text
+            return found.children
+        if found.verdict == "fail":
+            self._failed_by_filter(addresses, found.text)
+            return found.children
+        if found.significant:
+            record.main("original recipients ignored (system filter)" if found.children
+                        else "=> discarded (system filter)")
+            return found.children
+        return found.children + addresses
+
+    def _held_by_filter(self, verdict: str, text: str) -> None:
+        """Leave the message for later, or freeze it, as the system filter says."""
+        if verdict == "freeze":
+            self._freeze(_by_filter(text))
+        else:
+            line = "Delivery deferred by system filter"
+            self.record.main(line)
+            self.record.note(line, stamp=False)
+        self._write_state()
+
+    def _failed_by_filter(self, addresses: list[Address], text: str) -> None:
+        """Fail all recipients: a text between << and >> is for the log, the rest for the sender."""
+        shown, logged = text, text
+        if text.startswith("<<") and ">>" in text:
+            logged, _, shown = text[2:].partition(">>")
+        line = "cancelled by system filter" + (f": {printable(logged)}" if text else "")
+        self.record.main(line)
+        for address in addresses:
+            address.flags.add("cancelled")
+        self._give_up(addresses, words=shown or "delivery cancelled")
 
     def _is_looping(self) -> bool:
         """Tell whether the message has passed more hosts than received_headers_max."""
         received = sum(1 for header in self.message.headers if header.type == "P")
         return received > self.main.received_headers_max
 
-    def _give_up(self, addresses: list[Address], why: str | None = None) -> None:
-        """Fail every address, by an administrator or by timeout_frozen_after; with a reason it is logged."""
+    def _give_up(self, addresses: list[Address], why: str | None = None, *, words: str | None = None) -> None:
+        """Fail every address, by an administrator or by timeout_frozen_after; with a reason it is logged.
+
+        ``words`` are for the sender.
+        """
         self.record.count_children(addresses)
         for address in addresses:
+            address.user_message = words
             if why is not None:
                 address.message = why
             self.record.fail(address, None, return_path=None, log=why is not None)
@@ -182,6 +237,9 @@ class _Delivery:
     def _route(self, addresses: list[Address]) -> None:
         """Route everything, and record what routing alone settled."""
         run, record = self.run, self.record
+        if self.services.privileged is None and any(r.options.allow_filter for r in self.config.routers
+                                                    if r.driver_name == "redirect"):
+            local.starter(self.config, self.services)  # it runs filters
         rules = plan.PlanRules(queue_run=run.queue_run, force=run.force, hold=not run.force,
                                find_record=self.outcomes.find, now=self.now, on_settled=self._settled)
         self.plan = made = plan.make_plan(addresses, self.scope, rules, self.message)
@@ -228,7 +286,9 @@ class _Delivery:
         bounce.report_success(record, self.run)
         if record.failed:
             bounce.handle_failures(record, self.run, cancelled=self.cancelled)
-        if not record.deferred and not record.failed:
+        if self.freeze_reason is not None and message.frozen_since is None:
+            self._freeze(_by_filter(self.freeze_reason))
+        elif not record.deferred and not record.failed:
             return self._completed()
         if record.frozen_by is not None and message.frozen_since is None:
             self._freeze("")
@@ -331,6 +391,11 @@ class _Delivery:
         for transport, names in hosts.items():
             for name in names:
                 hints.remove_waiting(transport, name, [self.message.message_id])
+
+
+def _by_filter(text: str) -> str:
+    """Return how a freeze by the system filter is told."""
+    return " by the system filter" + (f": {printable(text)}" if text else "")
 
 
 def _login(uid: int) -> str:

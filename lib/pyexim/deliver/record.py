@@ -83,8 +83,15 @@ class Record:
     # -- outcomes
 
     def count_children(self, addresses: list[Address]) -> None:
-        """Note of every ancestor how many of its children this attempt has still to finish."""
+        """Note of every ancestor how many of its children this attempt has still to finish.
+
+        An address counts for itself, too: one that is deferred while a filter of it has set up deliveries
+        besides is not done when these are.
+        """
         for address in addresses:
+            if (id(address), id(address)) not in self._edges:
+                self._edges.add((id(address), id(address)))
+                self._children[id(address)] = self._children.get(id(address), 0) + 1
             parent = address.parent
             child_id = id(address)
             while parent is not None:
@@ -140,6 +147,8 @@ class Record:
         """Log a delivery (``first`` of its batch or not), and mark it as done."""
         address = result.address
         self.delivered.append(address)
+        if address.kind == "file" and result.file_name and not address.local_part.startswith("/"):
+            address.local_part = result.file_name  # what the transport has made of a relative name
         if not self._quiet(address):
             mark = "*>" if self.message.dont_deliver else "=>" if first else "->"
             self.main(loglines.delivered(
@@ -209,7 +218,7 @@ class Record:
         line = loglines.deferred(address, result, self.selected)
         if self.first_attempt or not waiting:
             self.note(line.removeprefix("== "))
-        if result is not None and result.panic:
+        if (result is not None and result.panic) or "panic" in address.flags:
             self.log.panic(line, message_id=self.message.message_id)
         elif not waiting or self.selected("retry_defer"):
             self.main(line)
@@ -223,7 +232,7 @@ class Record:
             self.main(f"** {name}: {text}")
             self.note(f"{name}: {text}")
         shown = report_text(address)
-        address.user_message = f"{shown}: {text}" if shown else text
+        address.user_message = f"{shown}: {text}" if shown or address.user_message == "" else text
         address.message = f"{address.message}: {text}" if address.message else text
 
     def event(self, name: str, address: Address, data: str, result: Result | None = None) -> None:
@@ -251,8 +260,8 @@ class Record:
 
 
 def report_text(address: Address) -> str:
-    """Return the detail of an address that people outside may see."""
-    if address.user_message:
+    """Return the detail of an address that people outside may see; "" for none."""
+    if address.user_message is not None:
         return address.user_message
     if address.transport is None or address.transport.driver.is_local or address.errno > 0:
         return ""

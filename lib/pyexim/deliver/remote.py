@@ -57,7 +57,7 @@ def add_fallback_hosts(addresses: list[Address], scope: Scope) -> None:
 def return_path(batch: list[Address], sender: str) -> str:
     """Return the envelope sender for a batch, before a transport's own return_path."""
     errors = batch[0].errors_address
-    return sender if errors is None or sender == "" else errors
+    return sender if errors is None else errors
 
 
 def transport_return_path(batch: list[Address], sender: str, scope: Scope) -> tuple[str, str | None]:

@@ -84,7 +84,8 @@ class Outcomes:
         address.message = result.text or None
         if result.errno == ERRNO_EXIMQUOTA:
             address.user_message = "mailbox is full"
-        elif transport.driver_name == "pipe" and not result.text.startswith(("message is too big", '"')):
+        elif transport.driver_name == "pipe" and result.status != OK and not result.text.startswith(
+                ("message is too big", '"', "Tainted arg")):
             address.user_message = "local delivery failed"
         elif transport.driver_name == "lmtp" and result.told:
             address.user_message = result.text

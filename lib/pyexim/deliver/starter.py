@@ -20,16 +20,20 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyexim import child, fdpass
 from pyexim.base.record import dataclass, field
 from pyexim.config.configuration import Configuration
 from pyexim.deliver.jobs import decode_results
 from pyexim.deliver.starting import Server, StarterError, StarterSettings, check_user, open_as, start_child
-from pyexim.expand.scope import Services
+from pyexim.expand.scope import Scope, Services
 from pyexim.model.address import Address
 from pyexim.transports.base import Result
+
+if TYPE_CHECKING:
+    from pyexim.filters.outcome import Outcome
+    from pyexim.filters.process import FilterJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +98,39 @@ class Client:
 
     def run_local(self, job: LocalJob) -> list[Result]:
         """Run one local delivery; a result for every address, deferred where the child died or never was."""
+        answer = self._exchange(job)
+        if isinstance(answer, OSError):
+            return _no_pipe(job.batch, answer)
+        if isinstance(answer, str):
+            return defer_all(job.batch, answer)
+        return results_of(answer, job.batch, self.panic)
+
+    def _exchange(self, job: LocalJob) -> bytes | str | OSError:
+        """Have a job done and return what its child has to say; a text where it cannot be begun."""
         try:
             read_end, write_end = os.pipe2(os.O_CLOEXEC)
         except OSError as e:
-            return _no_pipe(job.batch, e)
+            return e
         try:
             try:
                 fdpass.send(self._sock, _record(job), (job.data_fd, job.journal_fd, write_end))
             except OSError as e:
+                return f"cannot reach the process that starts local deliveries: {e.strerror}"
+            finally:
                 os.close(write_end)
-                write_end = -1
-                return defer_all(job.batch, f"cannot reach the process that starts local deliveries: {e.strerror}")
-            os.close(write_end)
-            write_end = -1
-            return collect(read_end, job.batch, self.panic)
+            return read_all(read_end)
         finally:
             os.close(read_end)
-            if write_end >= 0:
-                os.close(write_end)
+
+    def run_filter(self, job: FilterJob, scope: Scope) -> Outcome | str:
+        """Have a filter run as its user; what it comes to, or why it could not be run."""
+        from pyexim.deliver.filtering import filter_job, outcome_of  # it needs the values of this module
+
+        made = filter_job(job, scope)
+        answer = made if isinstance(made, str) else self._exchange(made)
+        if isinstance(answer, OSError):
+            return f"pipe for a filter: {answer.strerror}"
+        return answer if isinstance(answer, str) else outcome_of(answer, self.panic)
 
     def open_file(self, path: str, uid: int, gid: int, user_name: str | None = None) -> tuple[int, int]:
         """Open a file for reading as a user: (descriptor, 0), or (-1, errno)."""
@@ -154,11 +173,20 @@ class Direct:
                 return defer_all(job.batch, str(e))
             finally:
                 os.close(write_end)
-            results = collect(read_end, job.batch, self._settings.panic)
+            results = results_of(read_all(read_end), job.batch, self._settings.panic)
         finally:
             os.close(read_end)
         child.wait(pid)
         return results
+
+    def run_filter(self, job: FilterJob, scope: Scope) -> Outcome | str:
+        """Run a filter as its user; see Client.run_filter."""
+        from pyexim.filters.process import run_in_child  # where there are filters
+
+        why = check_user(self._settings, job.uid, job.gid)
+        if why is not None:
+            return why
+        return run_in_child(job, scope, become=self._settings.privileged)
 
     def open_file(self, path: str, uid: int, gid: int, user_name: str | None = None) -> tuple[int, int]:
         """Open a file for reading as a user: (descriptor, 0), or (-1, errno)."""
@@ -170,12 +198,16 @@ def _record(job: LocalJob) -> fdpass.Record:
             "current_dir": job.current_dir, "stay": job.stay, "job": job.job, "header": job.header}
 
 
-def collect(pipe: int, batch: list[Address], panic: Callable[[str], None] | None = None) -> list[Result]:
-    """Read the results of a job to the end of the pipe; all deferred where they are not whole."""
+def read_all(pipe: int) -> bytes:
+    """Read a pipe to its end."""
     chunks = []
     while chunk := os.read(pipe, 65536):
         chunks.append(chunk)
-    data = b"".join(chunks)
+    return b"".join(chunks)
+
+
+def results_of(data: bytes, batch: list[Address], panic: Callable[[str], None] | None = None) -> list[Result]:
+    """Return the results that a child has written; all deferred where they are not whole."""
     results = decode_results(data, batch)
     if results is not None:
         return results

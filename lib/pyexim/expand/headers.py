@@ -6,6 +6,7 @@ the scope's message; deleted ones (type "*") are not seen.  All of it comes from
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 from pyexim.base.octets import SPACE, lower
@@ -13,6 +14,7 @@ from pyexim.base.taint import Tainted, taint
 from pyexim.expand.scope import Scope
 from pyexim.mailfmt import rfc2047
 from pyexim.mailfmt.header import kind_of
+from pyexim.model.message import Message
 
 LIMIT: Final = 65536
 """Octets that the headers of one name give together."""
@@ -74,7 +76,10 @@ def decode(scope: Scope, text: str, *, converted: bool) -> str:
     main = scope.config.main
     charset = None
     if converted:
-        charset = scope.facts.get("headers_charset") or main.headers_charset or "UTF-8"
+        wanted = scope.facts.get("headers_charset")
+        if wanted and not rfc2047.is_charset(wanted):
+            return text
+        charset = wanted or main.headers_charset or "UTF-8"
     return rfc2047.decode(text, charset, check_length=main.check_rfc2047_length)
 
 
@@ -121,7 +126,7 @@ def message_body_end(scope: Scope) -> str:
 
 def _body(scope: Scope, *, end: bool) -> str:
     message = scope.message
-    if message is None or not message.data_path:
+    if message is None or (not message.data_path and message.data_fd < 0):
         return ""
     limit = scope.config.main.message_body_visible
     newlines = bool(scope.config.main.message_body_newlines)
@@ -130,13 +135,7 @@ def _body(scope: Scope, *, end: bool) -> str:
     if cached is not None and cached[0] == (message.message_id, message.data_path, limit, newlines):
         return cached[1]  # type: ignore[no-any-return]
     try:
-        with open(message.data_path, "rb") as f:
-            size = f.seek(0, 2)
-            start = message.data_start
-            if end:
-                start = max(start, size - limit)
-            f.seek(start)
-            data = f.read(limit)
+        data = _part_of_body(message, limit, end=end)
     except OSError:
         return ""
     if not newlines:
@@ -144,3 +143,18 @@ def _body(scope: Scope, *, end: bool) -> str:
     text = Tainted(data.replace(b"\0", b" ").decode("latin-1"))
     scope.facts[key] = ((message.message_id, message.data_path, limit, newlines), text)
     return text
+
+
+def _part_of_body(message: Message, limit: int, *, end: bool) -> bytes:
+    """Read the first or last octets of the body; OSError."""
+    fd = message.data_fd
+    if fd < 0:
+        fd = os.open(message.data_path or "", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        start = message.data_start
+        if end:
+            start = max(start, os.fstat(fd).st_size - limit)
+        return os.pread(fd, limit, start)
+    finally:
+        if fd != message.data_fd:
+            os.close(fd)

@@ -202,6 +202,13 @@ def recipients(separator: str) -> Getter:
     return get
 
 
+def filter_number(name: str) -> Getter:
+    def get(scope: Scope) -> str:
+        return scope.message.filter_numbers.get(name, "0") if scope.message is not None else "0"
+
+    return get
+
+
 def recipients_count(scope: Scope) -> str:
     return str(len(scope.message.recipients)) if scope.message is not None else "0"
 

@@ -47,8 +47,8 @@ FORBIDDEN: Final = {
     "readsocket": "socket insertions are not permitted",
     "run": "running a command is not permitted",
     "lookup": "lookup expansions are not permitted",
-    "exists": "existence checks are not permitted",
-    "stat": "stat() use is not permitted",
+    "exists": "File existence tests are not permitted",
+    "stat": "Use of the stat() expansion is not permitted",
     "perl": "Perl calls are not permitted",
     "dlfunc": "dynamically-loaded functions are not permitted",
 }

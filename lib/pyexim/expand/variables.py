@@ -25,6 +25,7 @@ from pyexim.expand.sources import (
     dkim,
     exim_path,
     exim_version,
+    filter_number,
     from_address,
     from_conn,
     from_constant,
@@ -333,7 +334,7 @@ for _i in range(1, 5):
     VARIABLES[f"auth{_i}"] = _unset
 for _i in range(10):
     VARIABLES[f"n{_i}"] = from_constant("0")
-    VARIABLES[f"sn{_i}"] = from_constant("0")
+    VARIABLES[f"sn{_i}"] = filter_number(f"sn{_i}")
 
 _TAINTED_OVERRIDES: Final = frozenset({
     "domain", "local_part", "original_domain", "original_local_part", "parent_domain", "parent_local_part",

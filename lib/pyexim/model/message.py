@@ -101,6 +101,8 @@ class Message:
     """By the names of the variables: spam_score, spam_score_int, spam_bar, spam_report, spam_action."""
     local_scan_data: str | None = None
     host_data: str | None = None
+    filter_numbers: dict[str, str] = field(default_factory=dict)
+    """What the system filter has left in $n0 to $n9, by the names "sn0" to "sn9"."""
     nonrecipients: set[str] = field(default_factory=set)
     """Addresses (their ``unique`` form) to which delivery is complete."""
     user_null_sender: bool = False
@@ -111,6 +113,8 @@ class Message:
     """File name of the -D file while it can be read (for $message_body)."""
     data_start: int = 0
     """Octets before the body in that file: its first line holds the id and "-D"."""
+    data_fd: int = -1
+    """The same file, open: for a process that may not open it itself."""
     sender_address_data: str | None = None
     sender_data: str | None = None
     dkim: dict[str, str] = field(default_factory=dict)

@@ -202,6 +202,8 @@ def _fix_from(fields: Fields, message: Message, scope: Scope, controls: AclContr
         return
     if origin.local:
         address = message.unrewritten_sender or message.sender_address
+        if not address and message.local_error_message:
+            address = _own_address(scope, origin)  # a message in answer to another one
         if not address:
             return
         use_name = origin.name if origin.name_given or origin.sender_is_caller else ""

@@ -1,12 +1,18 @@
-"""A message for -bem: read from a file as a local submission is, with all header fix-ups, but kept nowhere.
+"""A message for -bem and -bf: read from a file as a local submission is, with all header fix-ups, but kept nowhere.
 
-Spec: option -bem of the chapter "The Exim command line".
+Spec: options -bem and -bf of the chapter "The Exim command line".
 """
 
 from __future__ import annotations
 
+import os
+
+from pyexim.base.octets import lower, strip
+from pyexim.base.record import dataclass
+from pyexim.base.taint import taint
 from pyexim.expand.scope import Scope
 from pyexim.mailfmt import dates
+from pyexim.mailfmt.address import parse_address
 from pyexim.model.connection import Connection
 from pyexim.model.message import Header, Message
 from pyexim.receive import fixups
@@ -20,7 +26,7 @@ from pyexim.smtp.data import FileData
 class _Unstored(Extracting):
     """A message without files: the body stays in the file that was read."""
 
-    __slots__ = ()
+    __slots__ = ("from_line", "has_header", "return_paths")
 
     def collect(self, data: bytes) -> None:
         """Take the message in and do what happens to its header."""
@@ -33,8 +39,11 @@ class _Unstored(Extracting):
         reader = FileData(self.task.submission.dot_ends, stuffed=False, crlf_aware=False)
         self.feed(reader.feed(data, final=True))
         self.collector.finish()
+        self.from_line = "uucp" in self.scope.facts
         uucp_sender(self.task, self)
         self.read_header()
+        self.has_header = bool(self.fields.headers)
+        self.return_paths = [_path(h.body) for h in self.fields.headers if lower(h.name) == "return-path"]
         message.message_size = self.collector.header_size + 1 + self.collector.body_size
         fixups.remove_delivery_lines(self.fields, self.scope)
         fixups.fix(self.fields, message, self.scope, self.controls, self.origin)
@@ -59,6 +68,44 @@ def message_of_file(path: str, submission: Submission, conn: Connection,
     conn.received_protocol = None
     message.data_path, message.data_start = path, _body_start(data)
     return message, task.scope, bool(incoming.collector.fields)
+
+
+@dataclass(slots=True)
+class TestMessage:
+    """A message from standard input, for a filter to look at."""
+
+    message: Message
+    scope: Scope
+    return_paths: list[str]
+    """What its Return-path: lines say."""
+    from_line: bool
+    """It begins with a "From " line."""
+    has_header: bool
+
+
+def message_of_data(data: bytes, submission: Submission, conn: Connection, run: ReceiveRun) -> TestMessage:
+    """Return the message in some octets; its body can be seen through a descriptor."""
+    task = make_task(submission, conn, run)
+    incoming = _Unstored(task)
+    incoming.collect(data)
+    message = incoming.message
+    message.message_size = max(len(data), 1)
+    message.message_linecount -= message.body_linecount
+    if incoming.has_header:
+        message.data_fd = os.memfd_create("message")
+        message.data_start = _body_start(data)
+        os.truncate(message.data_fd, len(data))
+        os.pwrite(message.data_fd, data, 0)
+    return TestMessage(message, task.scope, incoming.return_paths, incoming.from_line, incoming.has_header)
+
+
+def _path(body: str) -> str:
+    """Return the address in a Return-path: line, as it is where it is none; "<>" for nobody."""
+    text = strip(body)
+    if text == "<>":
+        return text
+    parsed = parse_address(text)
+    return taint(parsed.address if parsed.error is None else text)
 
 
 def _body_start(data: bytes) -> int:

@@ -55,6 +55,8 @@ def inherit(child: Address, parent: Address) -> None:
     child.headers_add = list(parent.headers_add)
     child.headers_remove = parent.headers_remove
     child.self_hostname = parent.self_hostname
+    if "ignore_error" in parent.flags:
+        child.flags.add("ignore_error")
     if "hides_children" in parent.flags:
         child.flags.add("hide_child")
 

@@ -1,8 +1,8 @@
 """The redirect router: aliases, .forward files, and everything else that makes addresses of an address.
 
 Spec: chapter "The redirect router".  The list is read by ``redirection``, a file by ``redirect_file``;
-here are the options and what they make of the items.  Filter files are refused by name.  Where a list
-contains :fail:, :defer: or :blackhole: the other items do not count, as the spec says.
+here are the options and what they make of the items; filters are the business of ``redirect_filter``.
+Where a list contains :fail:, :defer: or :blackhole: the other items do not count, as the spec says.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ from pyexim.routers.redirection import (
     parse_redirection,
 )
 
-FILTERS = "filter files are not there yet"
-
 
 @options
 class RedirectOptions(RouterOptions):
@@ -46,8 +44,7 @@ class RedirectOptions(RouterOptions):
     allow_defer: bool = option(BOOL, False, doc="Permit :defer:.", spec="22")
     allow_fail: bool = option(BOOL, False, doc="Permit :fail:.", spec="22")
     allow_filter: bool = option(BOOL, False, doc="Permit filter files.", spec="22")
-    allow_freeze: bool = option(BOOL, False, doc="Permit the command freeze in filter files.", spec="22",
-        no_effect=FILTERS)
+    allow_freeze: bool = option(BOOL, False, doc="Permit the command freeze in filter files.", spec="22")
     check_ancestor: bool = option(BOOL, False,
         doc="A generated address that is an ancestor's is replaced by the current one.", spec="22")
     check_group: bool = option(BOOL, None, doc="The group of the file is checked.", spec="22")
@@ -58,22 +55,19 @@ class RedirectOptions(RouterOptions):
     file: str | None = option(STRING, None, expanded=True, doc="Name of a file with the redirection list.", spec="22")
     file_transport: str | None = option(STRING, None, expanded=True, doc="Transport for file names.", spec="22")
     filter_prepend_home: bool = option(BOOL, True, doc="Relative names in a filter's save are below $home.",
-        spec="22", no_effect=FILTERS)
+        spec="22")
     forbid_blackhole: bool = option(BOOL, False, doc="Refuse :blackhole:.", spec="22")
     forbid_exim_filter: bool = option(BOOL, False, doc="Refuse Exim filters.", spec="22")
     forbid_file: bool = option(BOOL, False, doc="Refuse file names.", spec="22")
-    forbid_filter_dlfunc: bool = option(BOOL, False, doc="Refuse ${dlfunc in filters.", spec="22", no_effect=FILTERS)
-    forbid_filter_existstest: bool = option(BOOL, False, doc="Refuse tests of files in filters.", spec="22",
-        no_effect=FILTERS)
-    forbid_filter_logwrite: bool = option(BOOL, False, doc="Refuse logging in filters.", spec="22", no_effect=FILTERS)
-    forbid_filter_lookup: bool = option(BOOL, False, doc="Refuse lookups in filters.", spec="22", no_effect=FILTERS)
-    forbid_filter_perl: bool = option(BOOL, False, doc="Refuse ${perl in filters.", spec="22", no_effect=FILTERS)
-    forbid_filter_readfile: bool = option(BOOL, False, doc="Refuse ${readfile in filters.", spec="22",
-        no_effect=FILTERS)
-    forbid_filter_readsocket: bool = option(BOOL, False, doc="Refuse ${readsocket in filters.", spec="22",
-        no_effect=FILTERS)
+    forbid_filter_dlfunc: bool = option(BOOL, False, doc="Refuse ${dlfunc in filters.", spec="22")
+    forbid_filter_existstest: bool = option(BOOL, False, doc="Refuse tests of files in filters.", spec="22")
+    forbid_filter_logwrite: bool = option(BOOL, False, doc="Refuse logging in filters.", spec="22")
+    forbid_filter_lookup: bool = option(BOOL, False, doc="Refuse lookups in filters.", spec="22")
+    forbid_filter_perl: bool = option(BOOL, False, doc="Refuse ${perl in filters.", spec="22")
+    forbid_filter_readfile: bool = option(BOOL, False, doc="Refuse ${readfile in filters.", spec="22")
+    forbid_filter_readsocket: bool = option(BOOL, False, doc="Refuse ${readsocket in filters.", spec="22")
     forbid_filter_reply: bool = option(BOOL, False, doc="Refuse automatic replies.", spec="22")
-    forbid_filter_run: bool = option(BOOL, False, doc="Refuse ${run in filters.", spec="22", no_effect=FILTERS)
+    forbid_filter_run: bool = option(BOOL, False, doc="Refuse ${run in filters.", spec="22")
     forbid_include: bool = option(BOOL, False, doc="Refuse :include:.", spec="22")
     forbid_pipe: bool = option(BOOL, False, doc="Refuse pipe commands.", spec="22")
     forbid_sieve_filter: bool = option(BOOL, False, doc="Refuse Sieve filters.", spec="22")
@@ -98,18 +92,16 @@ class RedirectOptions(RouterOptions):
     repeat_use: bool = option(BOOL, True,
         doc="Whether the router runs for an address with an ancestor that it has handled.", spec="22")
     reply_transport: str | None = option(STRING, None, expanded=True, doc="Transport for automatic replies.",
-        spec="22", no_effect=FILTERS)
+        spec="22")
     rewrite: bool = option(BOOL, True, doc="Generated addresses are rewritten by the general rules.", spec="22")
     sieve_enotify_mailto_owner: str | None = option(STRING, None, expanded=True,
-        doc="The address that Sieve notifications come from.", spec="22", no_effect=FILTERS)
-    sieve_inbox: str | None = option(STRING, "inbox", expanded=True, doc="The folder that keep means.", spec="22",
-        no_effect=FILTERS)
+        doc="The address that Sieve notifications come from.", spec="22")
+    sieve_inbox: str | None = option(STRING, "inbox", expanded=True, doc="The folder that keep means.", spec="22")
     sieve_subaddress: str | None = option(STRING, None, expanded=True, doc="The :subaddress part for Sieve.",
-        spec="22", no_effect=FILTERS)
-    sieve_useraddress: str | None = option(STRING, None, expanded=True, doc="The :user part for Sieve.", spec="22",
-        no_effect=FILTERS)
+        spec="22")
+    sieve_useraddress: str | None = option(STRING, None, expanded=True, doc="The :user part for Sieve.", spec="22")
     sieve_vacation_directory: str | None = option(STRING, None, expanded=True,
-        doc="Where Sieve's vacation keeps its records.", spec="22", no_effect=FILTERS)
+        doc="Where Sieve's vacation keeps its records.", spec="22")
     skip_syntax_errors: bool = option(BOOL, False, doc="Malformed items are skipped and logged.", spec="22")
     syntax_errors_text: str | None = option(STRING, None, expanded=True,
         doc="Text at the head of the report about skipped items.", spec="22")
@@ -187,7 +179,7 @@ class Redirect(Router):
         if text[0] == "#" or text.lstrip(SPACE)[:1] == "#":
             name = is_filter(text)
             if name is not None:
-                return self._filter(name)
+                return self._filter(text, name, kind, address, run)
         try:
             found = parse_redirection(text, self._rules(address, run))
         except RedirectionError as e:
@@ -223,14 +215,16 @@ class Redirect(Router):
         """Say whom to open files as: the user of the router, where there is one."""
         return Reader(address.uid, address.gid, address.user_name if address.initgroups else None)
 
-    def _filter(self, name: str) -> RouteOutcome:
-        """Refuse filtering instructions: not allowed here, or not there yet."""
+    def _filter(self, text: str, name: str, kind: str, address: Address, run: RouteRun) -> RouteOutcome:
+        """Run filtering instructions, where they are allowed, and do what they come to."""
         options = self.options
         if not options.allow_filter:
-            return Deferred("error in filter data: filtering not enabled")
+            return Deferred(f"error in filter {kind}: filtering not enabled", errno=-17)
         if (options.forbid_exim_filter if name == "Exim" else options.forbid_sieve_filter):
-            return Deferred(f"error in filter data: {name} filtering not enabled")
-        return Deferred(f"error in filter data: {name} filter is not there yet")
+            return Deferred(f"error in filter {kind}: {name} filtering not enabled", errno=-17)
+        from pyexim.routers.redirect_filter import apply_filter  # where there is one
+
+        return apply_filter(self, text, name, kind, address, run)
 
     def _rules(self, address: Address, run: RouteRun) -> ListRules:
         options, main = self.options, run.scope.config.main
@@ -286,18 +280,25 @@ class Redirect(Router):
             address.flags.add("hides_children")
         children = []
         for item in items:
-            if item.kind == "address":
-                try:
-                    text = self._qualified(item, address, run)
-                except ExpansionError as e:
-                    return Deferred(f'failed to expand "{options.qualify_domain}": {e.text}')
-                child = make_child(address, text)
-                if options.one_time:
-                    child.one_time = True
-            else:
-                child = self._local_item(item, address, run)
+            child = self.make(item, address, run)
+            if isinstance(child, Deferred):
+                return child
             children.append(child)
         return Rerouted(children)
+
+    def make(self, item: Item, address: Address, run: RouteRun) -> Address | Deferred:
+        """Make the child for one item of a list."""
+        options = self.options
+        if item.kind != "address":
+            return self.local_item(item, address, run)
+        try:
+            text = self._qualified(item, address, run)
+        except ExpansionError as e:
+            return Deferred(f'failed to expand "{options.qualify_domain}": {e.text}')
+        child = make_child(address, text)
+        if options.one_time:
+            child.one_time = True
+        return child
 
     def _qualified(self, item: Item, address: Address, run: RouteRun) -> str:
         """Return the address of an item: with a domain, rewritten, and the own address for an ancestor's."""
@@ -323,13 +324,17 @@ class Redirect(Router):
                 ancestor = ancestor.parent
         return text
 
-    def _local_item(self, item: Item, address: Address, run: RouteRun) -> Address:
-        """Make the child for a pipe or file: settled, since its transport is known here."""
+    def local_item(self, item: Item, address: Address, run: RouteRun) -> Address:
+        """Make the child for a pipe, file or reply: settled, since its transport is known here."""
         child = make_item(address, item.kind, item.text)
         self.generic.directories(child)
         child.router = self.instance
-        source = {"pipe": self.options.pipe_transport, "file": self.options.file_transport,
-                  "directory": self.options.directory_transport}[item.kind]
+        options = self.options
+        source, forbidden, what = {
+            "pipe": (options.pipe_transport, options.forbid_pipe, "delivery to pipe"),
+            "file": (options.file_transport, options.forbid_file, "delivery to file"),
+            "directory": (options.directory_transport, options.forbid_file, "delivery to file"),
+            "reply": (options.reply_transport, options.forbid_filter_reply, "autoreply")}[item.kind]
         outcome: RouteOutcome = ROUTED
         if source is not None:
             found = self.generic.find_transport(source, run, f"{item.kind}_transport")
@@ -341,8 +346,8 @@ class Redirect(Router):
         else:
             outcome = Deferred(f"{item.kind}_transport unset in {self.name} router", errno=-30)
             child.message = outcome.text
-        if self.options.forbid_pipe if item.kind == "pipe" else self.options.forbid_file:
-            outcome = Failed(f'delivery to {"pipe" if item.kind == "pipe" else "file"} forbidden')
+        if forbidden:
+            outcome = Failed(f"{what} forbidden")
             child.flags.add("forbidden")
         child.settled = outcome
         return child

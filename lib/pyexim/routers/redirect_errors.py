@@ -17,8 +17,17 @@ if TYPE_CHECKING:
     from pyexim.routers.redirect import Redirect
 
 
+def report_filter_error(router: Redirect, error: str, run: RouteRun) -> None:
+    """Log an error in a filter that is skipped, and send it to syntax_errors_to when this is a delivery."""
+    _report(router, [error], "No valid addresses were generated.\n", run)
+
+
 def report_syntax_errors(router: Redirect, address: Address, errors: list[str], run: RouteRun) -> None:
-    """Log the errors, and send them to syntax_errors_to when this is a delivery."""
+    """Log the errors of a list, and send them to syntax_errors_to when this is a delivery."""
+    _report(router, errors, "Other addresses were processed normally.\n", run)
+
+
+def _report(router: Redirect, errors: list[str], end: str, run: RouteRun) -> None:
     message = run.scope.message
     log = run.scope.services.log
     message_id = message.message_id if message is not None else None
@@ -43,7 +52,8 @@ def report_syntax_errors(router: Redirect, address: Address, errors: list[str], 
         return
     head = _origin(run)
     reference = [f"-E{message_id}"] if message_id is not None else []
-    code = submit(["-t", "-oem", "-oi", "-f", "<>", *reference], report(router.name, recipient, errors, intro, head))
+    code = submit(["-t", "-oem", "-oi", "-f", "<>", *reference],
+                  report(router.name, recipient, errors, intro, head, end))
     if code != 0:
         log.main(f"{router.name} router: report of syntax errors to {recipient} could not be sent (exit code {code})",
                  message_id=message_id)
@@ -64,13 +74,14 @@ def _origin(run: RouteRun) -> str:
     return f"From: {text}\n" + (f"References: {own}\n" if own else "")
 
 
-def report(router: str, recipient: str, errors: list[str], intro: str, origin: str) -> bytes:
+def report(router: str, recipient: str, errors: list[str], intro: str, origin: str,
+           end: str = "Other addresses were processed normally.\n") -> bytes:
     """Return the message that tells of the errors."""
     text = f"Auto-Submitted: auto-replied\n{origin}To: {recipient}\nSubject: error(s) in forwarding or filtering\n\n"
     if intro:
         text += intro.rstrip("\n") + "\n\n"
     text += f"The {router} router encountered the following error(s):\n\n"
     for error in errors:
-        what, item = error.split(' in "', 1) if ' in "' in error else (error, "")
+        what, item = error.split(' in "', 1) if ' in "' in error and not end.startswith("No") else (error, "")
         text += f"  {what} in the address\n  \"{item}\n\n" if item else f"  {error}\n\n"
-    return to_bytes(text + "Other addresses were processed normally.\n")
+    return to_bytes(text + end)

@@ -128,6 +128,12 @@ def _route(address: Address, run: RouteRun, routers: Routers) -> RouteOutcome:
                 address.user_message = address.message if outcome.public else None  # type: ignore[union-attr]
             more = router.more if router.more.__class__ is bool else _flag(router, "more", True, run)
             if more is True:
+                if run.besides and position < len(ordered):
+                    address.router = router.instance
+                    besides = Rerouted(_besides(address, run, router))
+                    both = continue_unseen(address, run, router, ordered[position].name, besides).children
+                    run.new_children.insert(0, run.new_children.pop())
+                    return Rerouted([both[-1], *both[:-1]])
                 continue
             if more is not False:
                 return more
@@ -143,13 +149,24 @@ def _route(address: Address, run: RouteRun, routers: Routers) -> RouteOutcome:
         return _settled(address, run, router, routers, position, outcome)
     if trace is not None:
         trace.end()
+    if run.besides and last is not None:
+        _besides(address, run, last)
     return _unrouteable(address, run, last)
+
+
+def _besides(address: Address, run: RouteRun, router: Prepared) -> list[Address]:
+    """Make children of what a filter has set up besides."""
+    children, run.besides = run.besides, []
+    adopt(children, address, router, run)
+    return children
 
 
 def _settled(address: Address, run: RouteRun, router: Prepared, routers: Routers, position: int,
              outcome: RouteOutcome) -> RouteOutcome:
     """Finish with a router that took the address: failure on purpose, children, unseen copies."""
     address.router = router.instance
+    if run.besides:
+        _besides(address, run, router)
     if isinstance(outcome, (Deferred, Failed)):
         return outcome
     if run.verify:

@@ -11,7 +11,8 @@ from typing import Final
 
 ORDER: Final = (
     "help", "check_config", "pid_file", "bV", "log", "bi", "list", "count", "daemon", "bP", "action", "M", "MC", "bt",
-    "bv", "bvs", "brt", "queue", "brw", "bem", "be", "bh", "batch", "smtp", "receive", "info")
+    "bv", "bvs", "brt", "queue", "brw", "bem", "be", "bh", "bf", "batch", "smtp", "receive",
+    "info")
 """The actions; the first of those that were asked for is done."""
 
 _NO_INPUT: Final = frozenset({"bi", "bP", "action", "M", "bt", "bv", "bvs", "brt", "brw", "bem"})
@@ -23,13 +24,14 @@ _CONFLICTS: Final[dict[str, frozenset[str]]] = {
     "batch": _NO_INPUT,
     "bh": frozenset({"bP", "action", "M", "be"}),
     "bt": frozenset({"bv", "bvs"}),
+    "bf": frozenset({"bP", "be", "bem", "bt", "bv", "bvs", "daemon", "smtp", "batch"}),
     "bP": frozenset({"bem"}),
     "bem": frozenset({"action", "M"}),
 }
 """The actions that are refused together with another, before any order counts."""
 
 WITHOUT_T: Final = frozenset({"daemon", "queue", "smtp", "batch", "bi", "bP", "bt", "bv", "bvs", "brt", "brw", "action",
-                              "M"})
+                              "M", "bf"})
 """The actions that -t does not go with."""
 
 

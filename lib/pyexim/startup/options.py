@@ -123,6 +123,14 @@ class Command:
     log_line: str = ""
     terse: bool = False
     """-n."""
+    filter: str | None = None
+    """The file of -bf."""
+    system_filter: str | None = None
+    """The file of -bF."""
+    filter_domain: str = ""
+    filter_local_part: str = ""
+    filter_prefix: str = ""
+    filter_suffix: str = ""
     continued: dict[str, str] = field(default_factory=dict)
     """The facts of -MC and its helpers."""
 
@@ -134,8 +142,10 @@ _MODES: Final = {
     "-bm": "receive", "-bs": "smtp", "-bS": "batch", "-be": "be", "-bt": "bt", "-bv": "bv", "-bvs": "bvs",
     "-bV": "bV", "--version": "bV", "-bP": "bP", "-brt": "brt", "-brw": "brw", "-bi": "bi", "--help": "help",
     "-oPX": "pid_file", "--check-config": "check_config"}
-_ABSENT: Final = lazy_pattern(
-    r"-(?:b[fF]|bf[dlps]|bmalware|tls-on-connect|atrn|Tqt|MCq|bI:sieve)\Z")
+_ABSENT: Final = lazy_pattern(r"-(?:bmalware|tls-on-connect|atrn|Tqt|MCq)\Z")
+_FILTER_TESTS: Final = {
+    "-bf": "filter", "-bF": "system_filter", "-bfd": "filter_domain", "-bfl": "filter_local_part",
+    "-bfp": "filter_prefix", "-bfs": "filter_suffix"}
 _TEST_MODES: Final = frozenset({"bh", "be", "bt", "bv", "bvs"})
 _ON_MESSAGES: Final = frozenset({
     "M", "Mar", "Mc", "Mes", "Mf", "Mg", "MG", "Mmad", "Mmd", "Mrm", "Mset", "Mt", "Mvb", "Mvc", "Mvh", "Mvl"})
@@ -205,6 +215,8 @@ class Parser:
             c.foreground |= word == "-bdf"
         elif word.startswith("-bw"):
             self._wait(word)
+        elif word in _FILTER_TESTS:
+            self._filter_test(word)
         elif _ABSENT.match(word):
             raise NotThere(word)
         elif word in _SIMPLE:
@@ -232,6 +244,13 @@ class Parser:
             c.inherited_timeout = parse_time(word[3:])
             if not c.inherited_timeout:
                 raise UsageError(f"exim: bad time value {word}: abandoned")
+
+    def _filter_test(self, word: str) -> None:
+        """-bf and -bF with their file, -bfd and the like with a part of the recipient."""
+        name = _FILTER_TESTS[word]
+        setattr(self.command, name, self._next(word, "file name" if word in ("-bf", "-bF") else "string"))
+        if word in ("-bf", "-bF"):
+            self._mode("bf")
 
     def _valued(self, word: str) -> None:
         """Options with one value, attached or apart."""
@@ -525,7 +544,7 @@ class Parser:
         mode = choose(self.asked)
         if mode is None:
             raise _incompatible()
-        if ("bi" in self.asked and c.arguments) or (mode in ("daemon", "queue") and c.arguments):
+        if ("bi" in self.asked and c.arguments) or (mode in ("daemon", "queue", "bf") and c.arguments):
             raise _incompatible()
         if c.sender is not None and mode in ("daemon", "smtp", "batch"):
             raise _incompatible()

@@ -115,6 +115,8 @@ class Autoreply(Transport):
             parts[name] = self._without_never_mail(parts[name], run)
         if not (parts["to"] or parts["cc"] or parts["bcc"]):
             return
+        if address.reply is not None and address.reply.make_directory and parts["once"]:
+            os.makedirs(os.path.dirname(parts["once"]), 0o700, exist_ok=True)
         once = Once(parts["once"], self.options.once_file_size, repeat, self.options.mode) if parts["once"] else None
         now = run.scope.services.clock.time()
         recipient = parts["to"]
@@ -139,9 +141,8 @@ class Autoreply(Transport):
         """Return the parts of the reply, whether its file is to be expanded, and once_repeat in seconds."""
         reply = address.reply
         if reply is not None:
-            get = reply.get if isinstance(reply, dict) else lambda n, d=None: getattr(reply, n, d)
-            parts = {name: get(name) or "" for name in _FIELDS}
-            return parts, bool(get("file_expand")), int(get("once_repeat") or 0)
+            parts = {name: getattr(reply, "from_" if name == "from" else name) for name in _FIELDS}
+            return parts, reply.file_expand, reply.once_repeat
         o = self.options
         parts = {}
         for name in _FIELDS:
@@ -198,9 +199,7 @@ class Autoreply(Transport):
         if parts["file"]:
             out.append(self._file(parts["file"], expand_file, run))
         data = "".join(out).encode("latin-1")
-        wanted = self.options.return_message
-        if isinstance(address.reply, dict):
-            wanted = wanted or bool(address.reply.get("return_message"))
+        wanted = self.options.return_message or (address.reply is not None and address.reply.return_message)
         return data + self._copy(address, run) if wanted else data
 
     def _file(self, path: str, expand_it: bool, run: TransportRun) -> str:

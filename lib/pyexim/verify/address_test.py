@@ -130,6 +130,8 @@ class Reporter:
                     debug("verify", f"{'>' * 48}\nConsidering {address.address}")
                 run = RouteRun(scope, mode, address_test=self.role == "test")
                 outcome = runner.route_address(address, run)
+                if not isinstance(outcome, Rerouted):
+                    waiting[:0] = run.new_children  # set up besides, by a filter
                 if isinstance(outcome, Routed):
                     if address.kind != "address":
                         self._item(address)
@@ -149,8 +151,10 @@ class Reporter:
                     self._trouble(address, word, outcome.text, FAILED)
         finally:
             scope.vars, scope.address, scope.verify_mode = saved
+        seen: set[str] = set()
         for address in [*local, *reversed(remote)]:
-            self._routed(address)
+            self._routed(address, duplicate=address.unique in seen)
+            seen.add(address.unique)
 
     def _trouble(self, address: Address, word: str, text: str, code: int) -> None:
         self._say(f"{address.address} {word}: {text}", code)
@@ -163,7 +167,7 @@ class Reporter:
     def _item(self, address: Address) -> None:
         """Tell of a pipe, file, directory or reply."""
         parent = address.parent.address if address.parent is not None else ""
-        self._say(f"{parent} -> {address.address}", OK)
+        self._say(f"{parent} -> {_shown(address)}", OK)
         name = _name(address.transport)
         if address.transport is None and address.parent is not None:
             # Verification chooses no transport; what the router would have used is told all the same.
@@ -175,20 +179,27 @@ class Reporter:
         """Tell of a pipe or file that is forbidden, or for which there is no transport."""
         parent = address.parent.address if address.parent is not None else ""
         problem = problem or address.message or ""
-        if problem:
-            self._say(f"{parent} -> {address.address}", OK)
+        if address.kind == "reply" and "forbidden" not in address.flags and address.transport is not None:
+            self._item(address)  # to nobody, while there is no message
+        elif problem:
+            self._say(f"{parent} -> {_shown(address)}", OK)
             self._say("*** Error in setting up pipe, file, or autoreply:", OK)
             self._say(problem, OK)
         else:
-            self._say(f"{parent} -> {address.address} *** forbidden ***", OK)
+            self._say(f"{parent} -> {_shown(address)} *** forbidden ***", OK)
 
-    def _routed(self, address: Address) -> None:
-        self._say(str(address.address), OK)
+    def _routed(self, address: Address, *, duplicate: bool) -> None:
+        self._say(str(address.address) + "   [duplicate, would not be delivered]" * duplicate, OK)
         self._ancestry(address)
         self._say(f"  router = {_name(address.router)}, transport = {_name(address.transport)}", OK)
         options = getattr(address.transport, "options", None)
         if not (getattr(options, "hosts_override", False) and getattr(options, "hosts", None)):
             self.lines.extend(host_lines(address.host_list))
+
+
+def _shown(address: Address) -> str:
+    """Return how a pipe, file or reply is named."""
+    return f"mail {address.address[1:]}" if address.kind == "reply" else address.address
 
 
 def _is_remote(address: Address) -> bool:

@@ -12,7 +12,7 @@ from delivery_lab import World, make_address, make_router, make_transport
 
 from pyexim.deliver import local, plan, process
 from pyexim.deliver.api import DeliverRun
-from pyexim.deliver.starter import collect, defer_all
+from pyexim.deliver.starter import defer_all, results_of
 from pyexim.model.address import Address
 from pyexim.model.message import Message
 from pyexim.routers.base import Routed, RouteRun
@@ -138,9 +138,5 @@ def test_an_entry_is_made_once_and_synced_once(world: World, monkeypatch: pytest
 def test_results_cut_off_are_deferrals() -> None:
     batch = [make_address("a@lab.example")]
     for data in (b"", b"[", b'[{"n": 0', b"[]", b'{"refused": "no"}', b"nonsense", b'[{"n": 7, "status": "ok"}]'):
-        read_end, write_end = os.pipe()
-        os.write(write_end, data)
-        os.close(write_end)
-        results = collect(read_end, batch)
-        os.close(read_end)
+        results = results_of(data, batch)
         assert [r.status for r in results] == ["defer"], data

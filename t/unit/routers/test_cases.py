@@ -14,7 +14,9 @@ from pyexim.base.taint import taint
 from pyexim.config.configuration import Configuration
 from pyexim.config.reader import read_configuration
 from pyexim.expand.scope import Scope, Services
+from pyexim.filters.process import run_here
 from pyexim.model.message import Message
+from pyexim.routers import redirect_filter
 from pyexim.routers.runner import instantiate
 from pyexim.verify.report import run
 
@@ -67,7 +69,8 @@ def cases() -> list[Any]:
 
 
 @pytest.mark.parametrize("family,address,wanted", cases())
-def test_case(family: str, address: str, wanted: list[str], data: Path) -> None:
+def test_case(family: str, address: str, wanted: list[str], data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redirect_filter, "run_as_user", run_here)
     config = configuration(family, data)
     scope = Scope(config, Services(QuietLog(), primary_hostname="obs.example"))
     scope.message = Message(sender_address="root@obs.example")

@@ -104,9 +104,21 @@ def test_refused(line: str, text: str) -> None:
     assert str(e.value) == text
 
 
-@pytest.mark.parametrize("line", ["-bf x", "-bF x", "-bmalware x", "-tls-on-connect", "-bI:sieve", "-bfd x"])
+@pytest.mark.parametrize("line", ["-bmalware x", "-tls-on-connect"])
 def test_what_is_not_there_is_refused_by_name(line: str) -> None:
     with pytest.raises(NotThere, match=line.split()[0]):
+        read(line)
+
+
+def test_filters_to_be_tested() -> None:
+    c = read("-bF sys -bf user -bfd d -bfl l -bfp p- -bfs -s")
+    assert (c.mode, c.system_filter, c.filter) == ("bf", "sys", "user")
+    assert (c.filter_domain, c.filter_local_part, c.filter_prefix, c.filter_suffix) == ("d", "l", "p-", "-s")
+
+
+@pytest.mark.parametrize("line", ["-bf", "-bf x y", "-bf x -bt a@b", "-bf x -t", "-bfx y"])
+def test_filters_not_to_be_tested(line: str) -> None:
+    with pytest.raises(UsageError):
         read(line)
 
 

@@ -1,0 +1,1 @@
+"""Sieve (RFC 5228) with the extensions that Exim has."""
