@@ -30,7 +30,10 @@ class Log:
     def main(self, text: str, *, message_id: str | None = None, selector: str = "") -> None:
         self.lines.append(text)
 
-    reject = panic = main
+    reject = main
+
+    def panic(self, text: str, *, message_id: str | None = None, also_main: bool = True) -> None:
+        self.main(text, message_id=message_id)
 
     def selected(self, selector: str) -> bool:
         return False

@@ -79,12 +79,21 @@ class LocalDeliveries:
         return results, path
 
     def _submit(self, result: Result) -> None:
-        """Submit what a local delivery wants to have submitted (an autoreply, a warning)."""
+        """Submit what a local delivery wants to have submitted: an autoreply, whose delivery this is, or a warning."""
+        transport = result.address.transport
+        is_reply = transport.driver_name == "autoreply"
         for arguments, text in result.submissions:
             submit = self.services.submit
-            if submit is None or submit(arguments, text.encode("latin-1")) != 0:
-                self.services.log.panic(f"a message of the {result.address.transport.name} transport "
-                                        "could not be submitted", message_id=self.message.message_id)
+            code = submit(arguments, text.encode("latin-1")) if submit is not None else 1
+            if code == 0 or (code == 2 and is_reply):  # 2: there is nobody to send it to
+                continue
+            if is_reply:
+                result.status, result.text = DEFER, f"Failed to send message from {transport.name} transport ({code})"
+                return
+            self.services.log.panic(f"a message of the {transport.name} transport could not be submitted",
+                                    message_id=self.message.message_id)
+        if is_reply and result.status == OK:
+            self.outcomes.record.journal(result.address)
 
     def _job(self, batch: list[Address], env: local.Environment, path: str,
              shadow: str | None = None) -> LocalJob:

@@ -87,7 +87,7 @@ def expand_command(line: str, scope: Scope, what: str) -> list[str]:
         except ExpansionError as e:
             raise CommandError(f'Expansion of "{word}" from command "{line}" in {what} failed: {e.text}') from None
         if is_tainted(text):
-            raise CommandError(f"Tainted arg {number} for {what} command: '{text}'")
+            raise CommandError(f"Tainted arg {number} for queryprogram router command: '{text}'")
         arguments.append(text)
     if not arguments:
         raise CommandError(f"empty command in {what}")

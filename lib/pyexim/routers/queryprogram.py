@@ -16,7 +16,6 @@ from pyexim.base.taint import like
 from pyexim.config.configuration import Instance
 from pyexim.config.option import STRING, TIME, option, options
 from pyexim.model.address import Address
-from pyexim.model.host import Host
 from pyexim.privs import find_group, find_user
 from pyexim.routers.base import (
     Declined,
@@ -32,7 +31,6 @@ from pyexim.routers.base import (
 from pyexim.routers.children import make_child
 from pyexim.routers.command import CommandError, expand_command, run_command
 from pyexim.routers.finding import HostSearch, find_hosts
-from pyexim.routers.generic import is_local
 from pyexim.routers.hostlist import parse_host_list
 from pyexim.routers.localhosts import obey_self
 from pyexim.routers.options import RouterOptions
@@ -85,11 +83,11 @@ class Queryprogram(Router):
             return Deferred(f"{self.name} router: command timed out", freeze=True)
         code = child.exit_code(outcome.status)
         if code != 0:
-            what = f"terminated by signal {-code}" if code < 0 else f"returned code {code}"
-            return Deferred(f"command from {self.name} {what}")
+            what = f"killed by signal {-code}" if code < 0 else f"returned non-zero code {code}"
+            return Deferred(f"{self.name} router: command {what}")
         line = to_text(outcome.output).split("\n", 1)[0].strip(SPACE)
         if not line:
-            return Deferred(f"command from {self.name} router returned no data")
+            return Deferred(f"{self.name} router: command failed to return data")
         return self._obey(line, address, run)
 
     def _user(self) -> tuple[int, int] | Deferred:
@@ -126,9 +124,12 @@ class Queryprogram(Router):
             return Deferred(rest, freeze=True)
         if word == "redirect":
             return self._redirect(rest, address, run)
-        text = f"bad command yield: {verb} {rest}"
-        log = run.scope.services.log
-        log.panic(f"{self.name} router: {text}", message_id=getattr(run.scope.message, "message_id", None))
+        return self._panic(f"bad command yield: {verb} {rest}", run)
+
+    def _panic(self, text: str, run: RouteRun) -> Deferred:
+        """Defer for what the administrator has to mend."""
+        run.scope.services.log.panic(f"{self.name} router: {text}", also_main=False,
+                                     message_id=getattr(run.scope.message, "message_id", None))
         return Deferred(text)
 
     def _redirect(self, text: str, address: Address, run: RouteRun) -> RouteOutcome:
@@ -159,7 +160,7 @@ class Queryprogram(Router):
         if name:
             transport = run.scope.config.transports.get(name)
             if transport is None:
-                return Deferred(f"unknown transport name {name} yielded by command")
+                return self._panic(f"unknown transport name {name} yielded by command", run)
         outcome = self.generic.accept(address, run, transport)
         if not isinstance(outcome, Routed):
             return outcome
@@ -167,9 +168,6 @@ class Queryprogram(Router):
             return outcome if run.verify else Deferred("no transport yielded by command")
         hosts = fields.get("hosts")
         if not hosts:
-            return outcome
-        if is_local(address.transport):
-            address.host_list = [Host(hosts)]
             return outcome
         return self._hosts(hosts, fields.get("lookup", "default"), address, run, outcome)
 

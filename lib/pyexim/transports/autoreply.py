@@ -35,6 +35,8 @@ _TIME: Final = re.compile(r"([0-9]+)([wdhms])", re.ASCII)
 _SECONDS: Final = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _FIELDS: Final = ("from", "reply_to", "to", "cc", "bcc", "subject", "headers", "text", "file", "log", "once")
 MAX_REFERENCES: Final = 12
+_STAMP: Final = struct.Struct("=q")
+"""The time of an entry in a "once" file of limited size."""
 
 
 @options
@@ -105,7 +107,7 @@ class Autoreply(Transport):
             except write.WriteError as e:
                 results.append(Result(address, DEFER, e.text, e.errno))
                 continue
-            run.delivered(address)
+            # Whoever submits the reply journals the delivery: there may be none.
             results.append(Result(address, OK))
         return results
 
@@ -285,11 +287,11 @@ class Once:
         except OSError as e:
             raise _Stop(f'Failed to open "once" file {self.path}: {e.strerror}', e.errno or errno.EIO) from None
         i = 0
-        while i + 4 < len(data):
-            end = data.find(b"\0", i + 4)
+        while i + _STAMP.size < len(data):
+            end = data.find(b"\0", i + _STAMP.size)
             if end < 0:
                 break
-            self.entries.append((struct.unpack_from("=i", data, i)[0], data[i + 4:end]))
+            self.entries.append((_STAMP.unpack_from(data, i)[0], data[i + _STAMP.size:end]))
             i = end + 1
 
     def _open(self) -> None:
@@ -320,9 +322,9 @@ class Once:
             self._database.close()
             return
         entries = sorted((t, a) for t, a in self.entries if a != key) + [(int(now), key)]
-        while len(entries) > 1 and sum(5 + len(a) for _, a in entries) > self.size:
+        while len(entries) > 1 and sum(_STAMP.size + 1 + len(a) for _, a in entries) > self.size:
             del entries[0]
-        data = b"".join(struct.pack("=i", t) + a + b"\0" for t, a in entries)
+        data = b"".join(_STAMP.pack(t) + a + b"\0" for t, a in entries)
         name = f"{self.path}.{os.getpid()}"
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, self.mode)
         try:

@@ -36,7 +36,10 @@ class QuietLog:
     def main(self, text: str, *, message_id: str | None = None, selector: str = "") -> None:
         pass
 
-    reject = panic = main
+    reject = main
+
+    def panic(self, text: str, *, message_id: str | None = None, also_main: bool = True) -> None:
+        self.main(text, message_id=message_id)
 
     def selected(self, selector: str) -> bool:
         return False
