@@ -72,7 +72,7 @@ def _apply(address: str, where: str, rules: RuleSet, scope: Scope) -> tuple[str,
                         return address, whole
                     break
                 new, item = outcome
-                if scope.services.log.wants("address_rewrite"):
+                if scope.services.log.selected("address_rewrite"):
                     _log_main(scope, f'"{address}" from {NAMES[where]} rewritten as "{new}" by rule {rule.number}',
                               "address_rewrite")
                 address, whole = new, item
