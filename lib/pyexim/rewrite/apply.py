@@ -72,7 +72,7 @@ def _apply(address: str, where: str, rules: RuleSet, scope: Scope) -> tuple[str,
                         return address, whole
                     break
                 new, item = outcome
-                if scope.services.log.selected("address_rewrite"):
+                if _is_told(scope):
                     _log_main(scope, f'"{address}" from {NAMES[where]} rewritten as "{new}" by rule {rule.number}',
                               "address_rewrite")
                 address, whole = new, item
@@ -91,6 +91,13 @@ def _apply(address: str, where: str, rules: RuleSet, scope: Scope) -> tuple[str,
         for name in [n for n in scope.vars if n in ("local_part", "domain") or is_digits(n)]:
             del scope.vars[name]
         scope.vars.update(saved)
+
+
+def _is_told(scope: Scope) -> bool:
+    """Tell whether rewriting is logged, or shown by -d+rewrite (unlike other lines not by -v alone, as in Exim)."""
+    services = scope.services
+    return services.log.selected("address_rewrite") or (
+        services.debug is not None and services.debug.selected("rewrite"))
 
 
 def _log_main(scope: Scope, text: str, selector: str = "") -> None:
