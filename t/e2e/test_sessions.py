@@ -176,3 +176,12 @@ def test_a_client_that_reads_nothing_stops_only_itself() -> None:
             assert c.send("alice@test.example").startswith("250 OK id=")
             c.close()
         deaf.close()
+
+
+def test_sessions_without_a_time_limit() -> None:
+    with Live(main="smtp_receive_timeout = 0s") as live:
+        live.start()
+        with live.session() as one, live.session() as other:
+            for c in (one, other, one):
+                assert c.say("NOOP").startswith("250")
+            assert one.send("alice@test.example").startswith("250 OK id=")

@@ -35,6 +35,8 @@ SLOW_TURN: Final = 0.03
 """Seconds of waiting in one turn with several sessions after which they are divided."""
 ENDLESS: Final = 1e9
 """Seconds that stand for a time limit that is not set."""
+LONGEST_WAIT: Final = 3600.0
+"""Seconds of one wait: the system takes no more than some weeks."""
 
 Services = Callable[[], ReceiveRun]
 
@@ -138,7 +140,9 @@ class Reception:
             return 0.0
         if self._children:
             return 5.0
-        return max(0.0, self._check_at - self._clock.monotonic()) if self._sessions else -1.0
+        if not self._sessions:
+            return -1.0
+        return min(LONGEST_WAIT, max(0.0, self._check_at - self._clock.monotonic()))
 
     def _take(self) -> bool:
         """Take a session from the master; False at the end of the control socket."""
@@ -244,8 +248,11 @@ class Reception:
 
     def _move(self, leaving: list[Served], *, passing: bool) -> None:
         """Fork a process that goes on with some sessions, and with those not begun; they are not ours any more."""
+        try:
+            mine, theirs = fdpass.pair()
+        except OSError:
+            return  # as where no process can be forked
         self._dividing = True
-        mine, theirs = fdpass.pair()
         fresh = self._fresh
 
         def job() -> int:
