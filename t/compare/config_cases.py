@@ -25,9 +25,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
+
+from families import EXIM, record
+
 CASES = Path(__file__).resolve().parent.parent / "cases" / "config"
 FAMILIES = CASES / "faults"
-EXIM = next((p for p in ("/usr/sbin/exim4", "/usr/sbin/exim") if Path(p).exists()), None)
 INCLUDED = ("inc1", "inc2", "inc3")
 
 _STAMP = re.compile(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+ \[\d+\])? ")
@@ -38,19 +41,19 @@ class Case:
     """One configuration with what is said of it."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.answer: list[str] = []
+        self.source = text
+        self.of_exim: list[str] = []
         self.ours: list[str] = []
         self.why = ""
 
     def contents(self, directory: str) -> bytes:
         """Return the octets of the configuration."""
-        text = self.text.replace("@EOF@\n", "").replace("@NUL@", "\0").replace("@CR@", "\r")
+        text = self.source.replace("@EOF@\n", "").replace("@NUL@", "\0").replace("@CR@", "\r")
         return text.replace("@DIR@", directory).encode("latin-1")
 
     def lines(self) -> list[str]:
         """Return the case as it stands in the file."""
-        return ["=====", *self.text.split("\n")[:-1], *(f"-> {x}".rstrip() for x in self.answer),
+        return ["=====", *self.source.split("\n")[:-1], *(f"-> {x}".rstrip() for x in self.of_exim),
                 *(f"~> {x}".rstrip() for x in self.ours), *([f"## {self.why}"] if self.why else [])]
 
 
@@ -61,7 +64,7 @@ def read_family(path: Path) -> list[Case]:
         marked = [x for x in block.split("\n") if x[:2] in ("->", "~>", "##")]
         text = [x for x in block.removesuffix("\n").split("\n") if x[:2] not in ("->", "~>", "##")]
         case = Case("\n".join(text) + "\n")
-        case.answer = [x[3:] for x in marked if x.startswith("->")]
+        case.of_exim = [x[3:] for x in marked if x.startswith("->")]
         case.ours = [x[3:] for x in marked if x.startswith("~>")]
         case.why = "".join(x[3:] for x in marked if x.startswith("##"))
         cases.append(case)
@@ -79,7 +82,7 @@ def mask(text: str, directory: str) -> list[str]:
     return [line.rstrip() for line in text.split("\n") if line]
 
 
-def ask_exim(case: Case, directory: Path) -> list[str]:
+def ask(case: Case, directory: Path) -> list[str]:
     """Return what Exim says of a configuration."""
     conf = directory / "conf"
     conf.write_bytes(case.contents(str(directory)))
@@ -88,32 +91,14 @@ def ask_exim(case: Case, directory: Path) -> list[str]:
     return [*mask(run.stdout.decode("latin-1"), str(directory)), f"exit {run.returncode}"]
 
 
-def main(arguments: list[str]) -> int:
-    """Record or check the families."""
-    if EXIM is None:
-        print("no Exim is installed: nothing to compare with")
-        return 0
-    check = "--check" in arguments
-    names = [a for a in arguments if not a.startswith("-")]
-    differences = 0
-    with tempfile.TemporaryDirectory() as temporary:
+def ask_exim(path: Path, head: list[str], cases: list[Case]) -> list[list[str]]:
+    """Return what Exim says of the configurations of a family."""
+    with tempfile.TemporaryDirectory() as directory:
         for name in INCLUDED:
-            shutil.copy(CASES / name, temporary)
-        for path in sorted(FAMILIES.glob("*.txt")):
-            if names and path.stem not in names:
-                continue
-            cases = read_family(path)
-            for case in cases:
-                answer = ask_exim(case, Path(temporary))
-                if answer != case.answer:
-                    differences += 1
-                    print(f"{path.stem}: {case.text}\n  known {case.answer}\n  Exim  {answer}")
-                    case.answer = answer
-            if not check:
-                write_family(path, cases)
-    print(f"{differences} differences")
-    return 1 if check and differences else 0
+            shutil.copy(CASES / name, directory)
+        return [ask(case, Path(directory)) for case in cases]
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(record(FAMILIES, ask_exim, read=lambda path: ([], read_family(path)),
+                    write=lambda path, head, cases: write_family(path, cases)))

@@ -17,11 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 
-from families import ask, escape, read_family, write_family
+from families import EXIM, Case, ask, escape, record
 
 CASES = Path(__file__).resolve().parent.parent / "cases" / "expand"
 DATA = CASES / "data"
-EXIM = next((p for p in ("/usr/sbin/exim4", "/usr/sbin/exim") if Path(p).exists()), None)
 
 CONFIGURATION = """\
 spool_directory = {spool}
@@ -41,39 +40,19 @@ denying:
 deferring:
   defer
 """
-def main(arguments: list[str]) -> int:
-    """Record or check the families."""
-    if EXIM is None:
-        print("no Exim is installed: nothing to compare with")
-        return 0
-    check = "--check" in arguments
-    names = [a for a in arguments if not a.startswith("-")]
-    differences = 0
-    with tempfile.TemporaryDirectory() as temporary:
-        directory = Path(temporary)
-        (directory / "configure").write_text(CONFIGURATION.format(spool=directory, user="nobody"))
-        for path in sorted(CASES.glob("*.txt")):
-            if names and path.stem not in names:
-                continue
-            head, cases = read_family(path)
-            message = bool(head) and head[0].startswith("# message")
-            answers = ask(EXIM, directory / "configure", [c.source.replace("@DATA@", str(DATA)) for c in cases],
-                          mode=["-bem", str(DATA / "message")] if message else ["-be"])
-            for case, answer in zip(cases, answers, strict=True):
-                text = escape(answer.replace(str(DATA), "@DATA@"))
-                known = case.of_exim
-                if text != known:
-                    differences += 1
-                    print(f"{path.stem}: {case.source}\n  known {known}\n  Exim  {text}")
-                    if case.exim is not None:
-                        case.exim = text
-                    else:
-                        case.wanted = text
-            if not check:
-                write_family(path, head, cases)
-    print(f"{differences} differences")
-    return 1 if check and differences else 0
+
+
+def ask_exim(path: Path, head: list[str], cases: list[Case]) -> list[str]:
+    """Return what Exim answers to the cases of a family."""
+    assert EXIM is not None
+    with tempfile.TemporaryDirectory() as directory:
+        conf = Path(directory) / "configure"
+        conf.write_text(CONFIGURATION.format(spool=directory, user="nobody"))
+        message = bool(head) and head[0].startswith("# message")
+        answers = ask(EXIM, conf, [c.source.replace("@DATA@", str(DATA)) for c in cases],
+                      mode=["-bem", str(DATA / "message")] if message else ["-be"])
+    return [escape(a.replace(str(DATA), "@DATA@")) for a in answers]
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(record(CASES, ask_exim))

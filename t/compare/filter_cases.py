@@ -18,10 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 
-from families import escape, read_family, unescape, write_family
+from families import EXIM, Case, escape, record, unescape
 
 CASES = Path(__file__).resolve().parent.parent / "cases" / "filters"
-EXIM = next((p for p in ("/usr/sbin/exim4", "/usr/sbin/exim") if Path(p).exists()), None)
 CONFIGURATION = """\
 spool_directory = {directory}
 log_file_path = {directory}/%slog
@@ -40,36 +39,13 @@ def ask(directory: Path, source: str, *, system: bool) -> str:
     return run.stdout.decode("latin-1").partition('filter"\n\n')[2].removesuffix("\n")
 
 
-def main(arguments: list[str]) -> int:
-    """Record or check the families."""
-    if EXIM is None:
-        print("no Exim is installed: nothing to compare with")
-        return 0
-    check = "--check" in arguments
-    names = [a for a in arguments if not a.startswith("-")]
-    differences = 0
+def ask_exim(path: Path, head: list[str], cases: list[Case]) -> list[str]:
+    """Return what Exim prints about the filters of a family."""
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         (directory / "configure").write_text(CONFIGURATION.format(directory=directory))
-        for path in sorted(CASES.glob("*.txt")):
-            if names and path.stem not in names:
-                continue
-            head, cases = read_family(path)
-            for case in cases:
-                answer = escape(ask(directory, case.source, system=head[:1] == ["# system"]))
-                if answer == case.of_exim:
-                    continue
-                differences += 1
-                print(f"{path.stem}: {case.source}\n  here: {case.of_exim}\n  Exim: {answer}")
-                if case.exim is not None:
-                    case.exim = answer
-                else:
-                    case.wanted = answer
-            if not check:
-                write_family(path, head, cases)
-    print(f"{differences} differences")
-    return 1 if check and differences else 0
+        return [escape(ask(directory, case.source, system=head[:1] == ["# system"])) for case in cases]
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(record(CASES, ask_exim))

@@ -10,8 +10,8 @@ A family is a configuration NAME.conf and a file NAME.txt of cases:
     ! what Exim prints, where that differs on purpose
     ~ why
 
-@DATA@ stands for a copy of the directory "data".  Without --check the answers are written anew from Exim's
-(cases with "!" lines are left alone); with it the differences are only shown.  Standard library only.
+@DATA@ stands for a copy of the directory "data".  Without --check the answers are written anew from Exim's;
+with it the differences are only shown.  Standard library only.
 """
 
 from __future__ import annotations
@@ -21,11 +21,37 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
+
+from families import EXIM, record
+
 CASES = Path(__file__).resolve().parent.parent / "cases" / "routers"
-EXIM = next((p for p in ("/usr/sbin/exim4", "/usr/sbin/exim") if Path(p).exists()), None)
-Case = tuple[str, list[str], list[str], list[str]]
+
+
+@dataclass
+class Case:
+    """An address with what is printed for it."""
+
+    source: str
+    wanted: list[str] = field(default_factory=list)
+    exim: list[str] = field(default_factory=list)
+    """What Exim prints, where that differs on purpose."""
+    why: list[str] = field(default_factory=list)
+
+    @property
+    def of_exim(self) -> list[str]:
+        """What a real Exim is known to print."""
+        return self.exim or self.wanted
+
+    @of_exim.setter
+    def of_exim(self, answer: list[str]) -> None:
+        if self.exim:
+            self.exim = answer
+        else:
+            self.wanted = answer
 
 
 def lay_out(directory: Path) -> None:
@@ -39,76 +65,49 @@ def lay_out(directory: Path) -> None:
             path.chmod(0o755)
 
 
-def read_cases(text: str) -> list[Case]:
-    """Return (address, wanted lines, Exim's other lines, reasons) of each case."""
+def read_cases(path: Path) -> tuple[list[str], list[Case]]:
+    """Return the head of a family (there is none) and its cases."""
     cases: list[Case] = []
-    for line in text.split("\n"):
+    for line in path.read_text().split("\n"):
         if line.startswith("$ "):
-            cases.append((line[2:], [], [], []))
+            cases.append(Case(line[2:]))
         elif not cases or not line:
             continue
         elif line.startswith("! "):
-            cases[-1][2].append(line[2:])
+            cases[-1].exim.append(line[2:])
         elif line.startswith("~ "):
-            cases[-1][3].append(line[2:])
+            cases[-1].why.append(line[2:])
         else:
-            cases[-1][1].append(line)
-    return cases
+            cases[-1].wanted.append(line)
+    return [], cases
 
 
-def write_cases(cases: list[Case]) -> str:
-    """Return the text of a family."""
+def write_cases(path: Path, head: list[str], cases: list[Case]) -> None:
+    """Write a family."""
     out = []
-    for address, wanted, other, why in cases:
-        out += [f"$ {address}", *wanted, *(f"! {x}" for x in other), *(f"~ {x}" for x in why), ""]
-    return "\n".join(out)
+    for case in cases:
+        out += [f"$ {case.source}", *case.wanted, *(f"! {x}" for x in case.exim), *(f"~ {x}" for x in case.why), ""]
+    path.write_text("\n".join(out))
 
 
-def ask_exim(family: str, addresses: list[str]) -> list[list[str]]:
-    """Return what Exim prints for each address."""
+def ask_exim(path: Path, head: list[str], cases: list[Case]) -> list[list[str]]:
+    """Return what Exim prints for the address of each case of a family."""
     assert EXIM is not None
     with tempfile.TemporaryDirectory(prefix="routers") as name:
         directory = Path(name)
         directory.chmod(0o755)
         lay_out(directory / "data")
         conf = directory / "conf"
-        text = (CASES / f"{family}.conf").read_text().replace("@DATA@", str(directory / "data"))
+        text = path.with_suffix(".conf").read_text().replace("@DATA@", str(directory / "data"))
         conf.write_text(f"spool_directory = {name}/spool\nlog_file_path = {name}/%slog\n{text}")
         answers = []
-        for address in addresses:
-            done = subprocess.run([EXIM, "-C", str(conf), "-bt", address], capture_output=True, timeout=60,
+        for case in cases:
+            done = subprocess.run([EXIM, "-C", str(conf), "-bt", case.source], capture_output=True, timeout=60,
                                   env={"PATH": os.environ.get("PATH", "")}, check=False)
             printed = done.stdout.decode("latin-1").replace(str(directory / "data"), "@DATA@")
             answers.append([x for x in printed.split("\n") if x])
         return answers
 
 
-def main() -> int:
-    """Run the families that are named, or all."""
-    if EXIM is None:
-        print("no Exim here")
-        return 1
-    check = "--check" in sys.argv
-    names = [a for a in sys.argv[1:] if not a.startswith("-")] or sorted(p.stem for p in CASES.glob("*.txt"))
-    different = 0
-    for family in names:
-        path = CASES / f"{family}.txt"
-        cases = read_cases(path.read_text())
-        answers = ask_exim(family, [c[0] for c in cases])
-        for case, answer in zip(cases, answers, strict=True):
-            expected = case[2] or case[1]
-            if answer == expected:
-                continue
-            different += 1
-            if check or case[2]:
-                print(f"{family}: {case[0]}\n  here: {expected}\n  Exim: {answer}")
-            else:
-                case[1][:] = answer
-        if not check:
-            path.write_text(write_cases(cases))
-    print(f"{different} differences" if check else "written")
-    return 1 if check and different else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(record(CASES, ask_exim, read=read_cases, write=write_cases))

@@ -38,11 +38,8 @@ class FakeDns:
         self._secure: set[tuple[str, str]] = set()
         for line in zone.splitlines():
             self._add(line)
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind(("127.0.0.1", port))
+        self._udp, self._tcp = _bound(port)
         self.address: tuple[str, int] = self._udp.getsockname()
-        self._tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._tcp.bind(self.address)
         self._tcp.listen(8)
         self._stop_r, self._stop_w = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -152,6 +149,21 @@ class FakeDns:
 
     def _exists(self, name: str) -> bool:
         return name in self._names or any(n.endswith("." + name) for n in self._names)
+
+
+def _bound(port: int) -> tuple[socket.socket, socket.socket]:
+    """Return sockets for UDP and TCP with the same port; 0 is one that is free for both."""
+    for _ in range(50):
+        udp, tcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            udp.bind(("127.0.0.1", port))
+            tcp.bind(udp.getsockname())
+        except OSError:  # what is free for the one may be taken for the other
+            udp.close()
+            tcp.close()
+        else:
+            return udp, tcp
+    raise OSError(f"no port for a name server (wanted {port})")
 
 
 def _absolute(rtype: str, data: str) -> str:

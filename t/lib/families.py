@@ -1,4 +1,4 @@
-"""Families of expansions with the answers that are wanted: reading, writing, asking a program.
+"""Families of cases with the answers that are wanted: reading, writing, asking a program, recording what Exim answers.
 
 A case in a family is
 
@@ -7,18 +7,21 @@ A case in a family is
     ! what Exim answers, where that differs on purpose
     ~ why
 
-Standard library only.
+Families of another form bring their own reader and writer; what they all share is ``record``.  Standard library only.
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 PATIENCE = 100.0
+EXIM = next((p for p in ("/usr/sbin/exim4", "/usr/sbin/exim") if Path(p).exists()), None)
 _LOG_LINE = re.compile(r"^(> )?\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [^\n]*\n", re.MULTILINE)
 _IDS = re.compile(r"euid=\d+ egid=\d+")
 
@@ -51,6 +54,13 @@ class Case:
     def of_exim(self) -> str | None:
         """What a real Exim is known to answer."""
         return self.wanted if self.exim is None else self.exim
+
+    @of_exim.setter
+    def of_exim(self, answer: str) -> None:
+        if self.exim is not None:
+            self.exim = answer
+        else:
+            self.wanted = answer
 
     def lines(self) -> list[str]:
         """Return the case as it stands in a file."""
@@ -85,6 +95,49 @@ def write_family(path: Path, head: list[str], cases: list[Case]) -> None:
     """Write a family."""
     lines = head + [line for case in cases for line in case.lines()]
     path.write_text("\n".join(lines) + "\n", "latin-1")
+
+
+class Recordable(Protocol):
+    """A case of any family; what Exim answers may be a text or several lines."""
+
+    @property
+    def source(self) -> str:
+        """What is asked."""
+        ...
+
+    of_exim: Any
+
+
+C = TypeVar("C", bound=Recordable)
+
+
+def record(directory: Path, ask_exim: Callable[[Path, list[str], list[C]], Iterable[Any]], *,
+           read: Callable[[Path], tuple[list[str], list[C]]] = read_family,  # type: ignore[assignment]
+           write: Callable[[Path, list[str], list[C]], None] = write_family) -> int:  # type: ignore[assignment]
+    """Record what an installed Exim answers to the families in a directory; the exit code.
+
+    The command line names families; without one all are asked.  With --check the differences are only shown, otherwise
+    the files are written anew too.  ``ask_exim`` is given a family's file, head and cases and returns the answers.
+    """
+    if EXIM is None:
+        print("no Exim is installed: nothing to compare with")
+        return 0
+    check = "--check" in sys.argv
+    names = [a for a in sys.argv[1:] if not a.startswith("-")]
+    differences = 0
+    for path in sorted(directory.glob("*.txt")):
+        if names and path.stem not in names:
+            continue
+        head, cases = read(path)
+        for case, answer in zip(cases, ask_exim(path, head, cases), strict=True):
+            if answer != case.of_exim:
+                differences += 1
+                print(f"{path.stem}: {case.source}\n  here: {case.of_exim}\n  Exim: {answer}")
+                case.of_exim = answer
+        if not check:
+            write(path, head, cases)
+    print(f"{differences} differences")
+    return 1 if check and differences else 0
 
 
 def ask(program: str, configuration: Path, sources: Sequence[str], *, mode: Sequence[str] = ("-be",),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pyexim.base.errors import Place
 from pyexim.config.configuration import Configuration, NamedList
 from pyexim.config.main_options import MainOptions
 from pyexim.expand.scope import Scope, Services
 
-CASES = Path(__file__).resolve().parent.parent / "cases" / "lists"
 KINDS = {"domainlist": "domain", "addresslist": "address", "localpartlist": "localpart", "hostlist": "host"}
 
 
@@ -54,19 +51,3 @@ def make_scope(named: str = "", **options: object) -> Scope:
         config.named_lists.setdefault(kind, {})[name] = NamedList(
             name, kind, text.strip(), Place("test", 1), cached=word.endswith("_cache"))
     return Scope(config, Services(KeptLog(), primary_hostname="myhost.example.com"))
-
-
-def named_cases() -> str:
-    """Return the named lists of the recorded cases."""
-    return (CASES / "named.txt").read_text().replace("$FILES", str(CASES / "files"))
-
-
-def recorded(kind: str) -> list[tuple[str, str, str]]:
-    """Return (subject, list, expected answer) of the recorded cases of a kind; ours where we differ on purpose."""
-    out = []
-    for line in (CASES / f"{kind}.txt").read_text(encoding="latin-1").split("\n"):
-        if line and not line.startswith("#"):
-            fields = line.split("\t")
-            answer = fields[3].removeprefix("ours: ") if len(fields) > 3 else fields[2]
-            out.append((fields[0], fields[1].replace("$FILES", str(CASES / "files")), answer))
-    return out

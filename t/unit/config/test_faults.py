@@ -40,11 +40,11 @@ def test_faults(path: Path, tmp_path: Path) -> None:
         answer = said(case, tmp_path)
         if case.ours:
             pass
-        elif not case.answer[0].startswith("Exim configuration error"):
+        elif not case.of_exim[0].startswith("Exim configuration error"):
             # what Exim logs without any frame has the usual one here
             answer = [line.lstrip(" ") for line in answer if not line.startswith("Exim configuration error")]
-        elif " in line " not in case.answer[0]:
+        elif " in line " not in case.of_exim[0]:
             answer[0] = _PLACE.sub("", answer[0])       # we name the line where Exim names none
-        if answer != (case.ours or case.answer):
-            wrong.append(f"{case.text}  wanted {case.ours or case.answer}\n  said   {answer}")
+        if answer != (case.ours or case.of_exim):
+            wrong.append(f"{case.source}  wanted {case.ours or case.of_exim}\n  said   {answer}")
     assert not wrong, f"{len(wrong)}:\n" + "\n".join(wrong)

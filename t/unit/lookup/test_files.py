@@ -11,7 +11,8 @@ from struct import pack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from list_lab import CASES, make_scope
+from list_families import CASES
+from list_lab import make_scope
 
 from pyexim.base.taint import Quoted, Tainted, is_tainted
 from pyexim.expand.scope import Scope

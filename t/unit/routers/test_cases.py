@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,16 +20,8 @@ from pyexim.routers import redirect_filter
 from pyexim.routers.runner import instantiate
 from pyexim.verify.report import run
 
-CASES = Path(__file__).resolve().parents[2] / "cases" / "routers"
-_RECORDER = Path(__file__).resolve().parents[2] / "compare" / "router_cases.py"
-
-
-def recorder() -> Any:
-    spec = importlib.util.spec_from_file_location("router_cases", _RECORDER)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+sys.path.insert(0, str(Path(__file__).parents[2] / "compare"))
+from router_cases import CASES, lay_out, read_cases
 
 
 class QuietLog:
@@ -51,7 +43,7 @@ class QuietLog:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("routers") / "data"
-    recorder().lay_out(directory)
+    lay_out(directory)
     return directory
 
 
@@ -66,9 +58,9 @@ def configuration(family: str, directory: Path) -> Configuration:
 
 
 def cases() -> list[Any]:
-    return [pytest.param(path.stem, address, wanted, id=f"{path.stem}-{address}")
+    return [pytest.param(path.stem, case.source, case.wanted, id=f"{path.stem}-{case.source}")
             for path in sorted(CASES.glob("*.txt"))
-            for address, wanted, _, _ in recorder().read_cases(path.read_text())]
+            for case in read_cases(path)[1]]
 
 
 @pytest.mark.parametrize("family,address,wanted", cases())
