@@ -27,7 +27,7 @@ $(STAMP): setup.py Makefile
 	@echo "== making the environment in $(VENV) (once; a minute or so)"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "== installing the libraries"
-	@($(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable ".[test,dev,lmdb,redis,mysql,pgsql,ldap]" 2>&1 \
+	@($(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable ".[tls,test,dev,lmdb,redis,mysql,pgsql,ldap]" 2>&1 \
 	    && touch $@) | tee $(VENV)/install.log | \
 	    sed -u -n -e 's/^Collecting \([^ ]*\).*/   \1/p' -e 's/^Installing collected packages.*/   (installing)/p' -e '/^ERROR/p'
 	@test -f $@ || { tail -5 $(VENV)/install.log; echo "make: the libraries could not be installed; see $(VENV)/install.log"; exit 1; }

@@ -19,6 +19,8 @@ setup(
         "pcre2==0.7.1",
     ],
     extras_require={
+        # STARTTLS and TLS on connect; cryptography brings the OpenSSL that is used:
+        "tls": ["pyOpenSSL==26.4.0", "cryptography==50.0.2"],
         # Lookups in other services and in files of other libraries:
         "lmdb": ["lmdb==3.0.0"],
         "redis": ["redis==8.1.0"],

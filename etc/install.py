@@ -47,8 +47,10 @@ def make_environment(prefix: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(prefix)], check=True)
     say("== installing the program and its libraries")
     pip = [str(ROOT / ".venv" / "bin" / "python"), "-m", "pip", "--python", str(prefix / "bin" / "python")]
-    subprocess.run([*pip, "install", "--quiet", "--disable-pip-version-check", "--no-warn-script-location", str(ROOT)],
-                   check=True)
+    install = [*pip, "install", "--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
+    if subprocess.run([*install, f"{ROOT}[tls]"], check=False).returncode:
+        say("!! the libraries for TLS cannot be installed here: the server will not offer STARTTLS")
+        subprocess.run([*install, str(ROOT)], check=True)
     subprocess.run([str(prefix / "bin" / "python"), "-m", "compileall", "-q", str(prefix / "lib")], check=False)
     for unwanted in (ROOT / "build", *ROOT.glob("*.egg-info")):
         shutil.rmtree(unwanted, ignore_errors=True)

@@ -225,7 +225,6 @@ SERVICES: Final = {
     "match_host_address": "pyexim.match.lists:match_host_address",
     "match_local_part": "pyexim.match.lists:match_local_part",
     "host_name": "pyexim.dns.hosts:look_up_name",
-    "tls_client": "pyexim.tls.client:wrap_socket",
 }
 """What the language asks of rooms to its right and above."""
 
