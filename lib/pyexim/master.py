@@ -520,8 +520,8 @@ def run_daemon(process: Process, run_command: Callable[[list[str], Configuration
         return 1
     c: Command = process.command
     if not (c.foreground or c.debug is not None or c.verbose):
+        process.log.close()  # detaching would close its files unseen
         _detach(master.descriptors())
-        process.log.close()
     elif c.inherit_socket and c.debug is None and not c.verbose:
         _let_go_of_standard_streams()
     try:

@@ -26,6 +26,16 @@ def test_detached_daemon_answers_at_once_and_ends_with_its_pid_file() -> None:
         assert live.pid() is None
 
 
+def test_a_line_logged_before_detaching_does_not_hurt() -> None:
+    with Live() as live:
+        live.conf.write_text(live.conf.read_text().replace("keep_environment =\n", "", 1))
+        live.start("-bd", wait=False)
+        log = live.wait_log("daemon started")
+        assert "Warning: purging the environment." in log
+        with live.client() as c:
+            assert c.reply().startswith("220 ")
+
+
 def test_titles_say_what_each_process_does() -> None:
     with Live() as live:
         master = live.start()
