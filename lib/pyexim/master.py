@@ -26,6 +26,7 @@ from pyexim.base.record import dataclass, replace
 from pyexim.config.configuration import Configuration
 from pyexim.daemon import command, listeners, pidfile, pool, reception, timer
 from pyexim.daemon.client import absolute_files
+from pyexim.daemon.desk import Desk
 from pyexim.daemon.front import Front
 from pyexim.deliver.manager import run_manager
 from pyexim.deliver.starter import Connector
@@ -90,13 +91,11 @@ class Master:
         self.listening: list[Listening] = []
         self.timers: list[timer.QueueTimer] = []
         self.pid_path: str | None = None
-        self.command_path = ""
-        self.command_socket: socket.socket | None = None
         self.helpers: Helpers | None = None
         self.helpers_due = 0.0
         """When to try again to start them; 0 where nothing is to be tried."""
-        self.commands = command.Callers()
         self.file_times = _file_times(process.config.files)
+        self.desk = Desk(self._fork_apart, self._serve_caller)
         self.front = Front(process, self._fork_reception)
         self.waited_for = inf
         """When to end because no connection has come; only with -bw and a time."""
@@ -283,8 +282,7 @@ class Master:
         for item in self.listening:
             item.sock.close()
         self.front.close_in_child()
-        if self.command_socket is not None:
-            self.command_socket.close()
+        self.desk.close_in_child()
         if self.helpers is not None:
             for way in (self.helpers.jobs, self.helpers.connector):
                 if way is not keep:
@@ -296,10 +294,9 @@ class Master:
     def _open_command_socket(self) -> None:
         c = self.process.command
         name = command.socket_name(absolute_files(c.config_files or ""), c.macros)
-        self.command_path = f"{command.directory(os.geteuid())}/{name}"
-        self.command_socket = command.listen(self.command_path)
-        if self.command_socket is not None:
-            self.selector.register(self.command_socket, selectors.EVENT_READ, "command")
+        self.desk.open(f"{command.directory(os.geteuid())}/{name}")
+        if self.desk.socket is not None:
+            self.selector.register(self.desk.socket, selectors.EVENT_READ, "command")
 
     # -- the loop
 
@@ -318,10 +315,9 @@ class Master:
                     self._wait_again()
             elif what == "wake":
                 self._drain_wake()
-            else:
-                self._serve_command()
         self._reap()
         now = self.clock.monotonic()
+        self._serve_commands(now, asked=any(key.data == "command" for key, _ in events))
         if now >= self.waited_for:
             self.process.log.main(f"exim {EXIM_VERSION} daemon terminating, inetd wait timeout reached.\n", raw=True)
             self.flags.stop = True
@@ -350,7 +346,7 @@ class Master:
     def _reap(self) -> None:
         """Collect whatever has finished; replace what must not be missing."""
         for pid, status in child.reap():
-            self.commands.discard(pid)
+            self.desk.discard(pid)
             for one in self.timers:
                 one.runners.discard(pid)
             helpers = self.helpers
@@ -385,32 +381,33 @@ class Master:
 
     # -- commands and queue runs
 
-    def _serve_command(self) -> None:
-        assert self.command_socket is not None
-        try:
-            sock, _ = self.command_socket.accept()
-            uid = command.peer_of(sock)[1]
-        except OSError:
-            return
-        if not self.commands.may(uid):
-            command.decline(sock)
-            sock.close()
-            return
+    def _fork_apart(self, job: Callable[[], int]) -> int:
+        """Fork a process that has nothing to do with the rest of the daemon."""
+        def apart() -> int:
+            self._close_in_child()
+            return job()
+
+        return self._fork(apart)
+
+    def _serve_caller(self, sock: socket.socket) -> int:
+        """Serve a command, in a child."""
+        processinfo.show("command")
         process, times = self.process, self.file_times
 
         def current(files: list[str]) -> bool:
             mine = absolute_files(process.command.config_files or "")
             return ":".join(files) == mine and _file_times(process.config.files) == times
 
-        def job() -> int:
-            self._close_in_child()
-            return command.serve(sock, lambda argv: self.run_command(argv, process.config), current)
+        return command.serve(sock, lambda argv: self.run_command(argv, process.config), current)
 
+    def _serve_commands(self, now: float, *, asked: bool) -> None:
+        """Have a caller served, if one has asked, and be ready for the next one."""
         try:
-            self.commands.add(self._fork(job), uid)
+            if asked:
+                self.desk.take(now)
+            self.desk.keep_up(now)
         except OSError as e:
             self.process.log.main(f"fork failed for a command: {e.strerror}")
-        sock.close()
 
     def _run_queues(self, now: float) -> None:
         running = sum(len(t.runners) for t in self.timers)
@@ -468,6 +465,7 @@ class Master:
         self._start_helpers()
         self._drop_helpers(gone)
         self.front.renew(self.process, listening=bool(self.listening))
+        self.desk.send_home()
         self._announce()
 
     def _shut_down(self) -> None:
@@ -475,10 +473,7 @@ class Master:
         self.front.end()
         for item in self.listening:
             item.sock.close()
-        if self.command_socket is not None:
-            self.command_socket.close()
-            with contextlib.suppress(OSError):
-                os.unlink(self.command_path)
+        self.desk.close()
         if self.pid_path:
             pidfile.remove(self.pid_path, os.getpid())
 

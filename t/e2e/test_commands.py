@@ -67,6 +67,22 @@ def test_many_commands_at_once() -> None:
         assert len(live.queue()) == 20
 
 
+def test_children_wait_for_commands_as_long_as_they_come_and_with_the_present_configuration() -> None:
+    with Live() as live:
+        live.start()
+        assert live.processes("command") == []
+        through_daemon(live, "-bpc")
+        waiting = wait_until(lambda: len(found := live.processes("command (idle)")) == 2 and found, "two that wait")
+        assert "pyexim: command (idle)" in " ".join(waiting[0].cmdline())
+        assert through_daemon(live, "-bP", "primary_hostname").stdout == "primary_hostname = test.example\n"
+        wait_until(lambda: min(w.pid for w in waiting) not in [p.pid for p in live.processes()], "the first was used")
+        live.conf.write_text(live.conf.read_text().replace("primary_hostname = test.", "primary_hostname = new."))
+        live.hang_up()
+        assert through_daemon(live, "-bP", "primary_hostname").stdout == "primary_hostname = new.example\n"
+        wait_until(lambda: len(live.processes("command (idle)")) == 2, "two with the new configuration")
+        assert live.stop() == []
+
+
 def test_without_a_daemon_the_command_does_it_itself() -> None:
     with Live() as live:
         assert live.run("-odf", "alice@test.example", stdin="hello\n").returncode == 0

@@ -1,0 +1,4 @@
+Subject: x
+To: a@local.example
+
+hello
