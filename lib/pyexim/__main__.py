@@ -4,6 +4,7 @@ This file is compiled at each start, so there is little in it; and nothing is im
 the daemon cannot do the work, but for what ``daemon.client`` needs.
 """
 
+import gc
 import os
 import sys
 
@@ -26,6 +27,7 @@ def start(arguments: list[str]) -> int:
         code = ask_daemon(arguments[0], arguments[1:])
         if code is not None:
             return code
+    gc.disable()  # until the process is set up: what importing and reading the configuration make is all kept
     from pyexim.cli.main import main
 
     return main(arguments)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from typing import Final
 
 from pyexim.acl import headers
@@ -15,11 +14,12 @@ from pyexim.acl.compiler import Build, with_argument
 from pyexim.acl.parser import Item
 from pyexim.acl.run import IGNORED, OK, AclRun, Step, where_name
 from pyexim.base.octets import SPACE, lstrip, strip
+from pyexim.base.pattern import lazy_pattern
 from pyexim.expand.engine import is_literal
 from pyexim.expand.lists import split_list
 from pyexim.model.message import Message
 
-_TIME: Final = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.ASCII)
+_TIME: Final = lazy_pattern(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.ASCII)
 _UNITS: Final = (604800, 86400, 3600, 60, 1)
 _LOGS: Final = ("main", "panic", "reject")
 
@@ -207,6 +207,8 @@ def udpsend(item: Item, build: Build) -> Step:
         conn = run.scope.conn
         if conn is not None and conn.host_checking:
             return OK
+        import socket  # heavy, and seldom used
+
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)[0]
             with socket.socket(family, kind, protocol) as sock:

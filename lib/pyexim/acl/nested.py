@@ -5,15 +5,15 @@ Spec: section "ACL conditions" (``acl``).
 
 from __future__ import annotations
 
-import re
-
 from pyexim.acl.compiler import AclError, Build, TaintedAcl
 from pyexim.acl.parser import Item
 from pyexim.acl.run import DISCARD, ERROR, FAIL, FAIL_DROP, IGNORED, MAX_DEPTH, OK, AclRun, Step, run_compiled
 from pyexim.base.octets import SPACE
+from pyexim.base.pattern import lazy_pattern
 from pyexim.expand.engine import is_literal
 
 MAX_ARGUMENTS = 9
+_SPACES = lazy_pattern(r"(\s+)")
 
 
 def acl(item: Item, build: Build) -> Step:
@@ -41,7 +41,7 @@ def source_words(text: str) -> list[str]:
     out: list[str] = []
     word = ""
     depth = 0
-    for piece in re.split(r"(\s+)", text.strip(SPACE)):
+    for piece in _SPACES.split(text.strip(SPACE)):
         if piece and piece[0] in SPACE and not depth:
             out.append(word)
             word = ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from pyexim.auth.base import Authenticator, AuthRun, Client, Server
 from pyexim.auth.options import AuthenticatorOptions
 from pyexim.base.octets import to_bytes
+from pyexim.base.pattern import lazy_pattern
 from pyexim.config.option import BOOL, STRING, STRING_LIST, option, options
 from pyexim.expand.lists import split_list
 
@@ -80,7 +80,7 @@ def _take(run: AuthRun, data: bytes) -> None:
             run.add(piece)
 
 
-_circumflex = re.compile(rb"\^\^?")
+_circumflex = lazy_pattern(rb"\^\^?")
 
 
 def circumflexes(data: bytes) -> bytes:

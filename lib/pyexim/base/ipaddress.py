@@ -8,9 +8,9 @@ IPv4 key equals an IPv6 key).  Spec: chapters 10 (host lists), 11 (mask, reverse
 
 from __future__ import annotations
 
+from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton  # the module around it is slow to import
 from collections.abc import Callable
 from functools import lru_cache
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final
 
 V6: Final = 1 << 128

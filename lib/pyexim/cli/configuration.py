@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from pyexim.cli import version
 from pyexim.startup.options import Command, UsageError
 from pyexim.startup.process import Process, configuration_files
 
@@ -28,6 +27,8 @@ DSCP: Final = ("af11", "af12", "af13", "af21", "af22", "af23", "af31", "af32", "
 
 def show_version(process: Process) -> int:
     """-bV: who we are and what this build has."""
+    from pyexim.cli import version
+
     sys.stdout.write("\n".join(version.lines(process.config.file)) + "\n")
     return 0
 

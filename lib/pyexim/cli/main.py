@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -60,6 +61,7 @@ def _guarded(arguments: list[str], make: Callable[[Command], Process]) -> int:
     process: Process | None = None
     try:
         process = make(command)
+        gc.enable()
         clean_environment(process)
         return run(process)
     except ConfigError as e:

@@ -1,13 +1,14 @@
 """The macros that tell a configuration what this program can do: _HAVE_*, _DRIVER_*, _OPT_* and so on.
 
 They come in families by their beginning; a family is made when a line contains that beginning, so that
-a configuration which asks for nothing costs nothing.  Spec: chapter "The Exim runtime configuration
+a configuration which asks for nothing costs nothing; nor does one that only has names like MAIN_ACL_CHECK_RCPT,
+so a beginning is as long as can be.  Spec: chapter "The Exim runtime configuration
 file", section "Builtin macros".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Final
 
@@ -27,9 +28,8 @@ DKIM_SIGN_HEADERS: Final = (
 """The header fields that RFC 4871 and the list RFCs recommend for signing."""
 
 
-def _have() -> list[tuple[str, str]]:
-    lookups = [f"LOOKUP_{name.upper()}" for name in names_of("lookups")]
-    return [(f"_HAVE_{name}", "y") for name in (*PRESENT, *lookups)]
+def _have(names: Iterable[str]) -> list[tuple[str, str]]:
+    return [(f"_HAVE_{name}", "y") for name in names]
 
 
 def _drivers() -> list[tuple[str, str]]:
@@ -52,13 +52,8 @@ def _private(kind: str) -> list[tuple[str, str]]:
     return out
 
 
-def _acl() -> list[tuple[str, str]]:
-    return ([(f"_ACL_COND_{n.upper()}", "y") for n in names_of("acl conditions")]
-            + [(f"_ACL_MOD_{n.upper()}", "y") for n in names_of("acl modifiers")])
-
-
-def _expand(part: str, names: str) -> list[tuple[str, str]]:
-    return [(f"_EXP_{part}_{n.upper()}", "y") for n in names_of(names)]
+def _named(prefix: str, names: str) -> list[tuple[str, str]]:
+    return [(f"{prefix}{n.upper()}", "y") for n in names_of(names)]
 
 
 def _main() -> list[tuple[str, str]]:
@@ -75,12 +70,14 @@ def _dkim() -> list[tuple[str, str]]:
 
 
 FAMILIES: Final[dict[str, Callable[[], list[tuple[str, str]]]]] = {
-    "_HAVE_": _have,
-    "_ACL_": _acl,
-    "_EXP_ITEM_": lambda: _expand("ITEM", "expansion items"),
-    "_EXP_OP_": lambda: _expand("OP", "expansion operators"),
-    "_EXP_COND_": lambda: _expand("COND", "expansion conditions"),
-    "_EXP_VAR_": lambda: _expand("VAR", "expansion variables"),
+    "_HAVE_": lambda: _have(PRESENT),
+    "_HAVE_LOOKUP_": lambda: _named("_HAVE_LOOKUP_", "lookups"),
+    "_ACL_MOD_": lambda: _named("_ACL_MOD_", "acl modifiers"),
+    "_ACL_COND_": lambda: _named("_ACL_COND_", "acl conditions"),
+    "_EXP_ITEM_": lambda: _named("_EXP_ITEM_", "expansion items"),
+    "_EXP_OP_": lambda: _named("_EXP_OP_", "expansion operators"),
+    "_EXP_COND_": lambda: _named("_EXP_COND_", "expansion conditions"),
+    "_EXP_VAR_": lambda: _named("_EXP_VAR_", "expansion variables"),
     "_DRIVER_": _drivers,
     "_OPT_MAIN_": _main,
     "_OPT_ROUTERS_": lambda: _generic("router"),

@@ -6,6 +6,7 @@ expanded at run time are kept as source text (see ``config.option``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pyexim.base.errors import Place
@@ -57,8 +58,21 @@ class Instance:
     """Where each option that is set was set."""
     hidden: frozenset[str] = frozenset()
     """Options given with "hide"."""
-    driver: Any = None
-    """The driver object, made by the room of the drivers: ``routers.base.instantiate`` and so on."""
+    made: Any = None
+    """The driver object, where the room of the drivers has made it."""
+    maker: Callable[[Instance], Any] | None = None
+    """What makes it, where that has been left until it is needed."""
+
+    @property
+    def driver(self) -> Any:
+        """The driver object; None before the room of the drivers has seen to it."""
+        if self.made is None and self.maker is not None:
+            self.made = self.maker(self)
+        return self.made
+
+    @driver.setter
+    def driver(self, driver: Any) -> None:
+        self.made = driver
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from pyexim.base.errors import ConfigError, ExpansionError, Place
 from pyexim.config.configuration import Configuration
 from pyexim.config.pace import parse_pace
 from pyexim.config.table import REGEX_FAULT, resolve
-from pyexim.config.values import split_items
+from pyexim.config.values import scan_int, split_items
 from pyexim.log import selectors
 from pyexim.privs import find_user
 
@@ -200,14 +200,15 @@ def _check_numbers(config: Configuration, expand: Callable[[str], str],
         return
     text = text.strip()
     wrong = None
-    if not text.lstrip("-").isdigit() or not text.isascii():
+    value, end = scan_int(text) or (0, -1)
+    if end != len(text):
         wrong = f"localhost_number value is not a number: {text}"
-    elif int(text) > _MAX_HOST_NUMBER:
+    elif value > _MAX_HOST_NUMBER:
         wrong = f"localhost_number is greater than the maximum allowed value ({_MAX_HOST_NUMBER})"
     if wrong:
         fault(ConfigError(wrong, _place(config, "localhost_number"), "localhost_number"))
     else:
-        main.localhost_number = text
+        main.localhost_number = str(value)
 
 
 def _place(config: Configuration, option: str) -> Place | None:

@@ -67,11 +67,15 @@ def driver_class(kind: str, driver: str) -> Any:
 def driver_options(kind: str, driver: str) -> Any:
     """Return the Options class of a driver, importing its module; None for an unknown driver.
 
-    By convention the class stands beside the driver as ``ClassOptions``.
+    By convention the class stands beside the driver as ``ClassOptions``; the table of the drivers names it in
+    ``OPTIONS`` where it is elsewhere.
     """
     reference = driver_names(kind).get(driver)
     if reference is None:
         return None
+    elsewhere = getattr(import_module(DRIVER_TABLES[kind].partition(":")[0]), "OPTIONS", {}).get(driver)
+    if elsewhere is not None:
+        return resolve(elsewhere)
     module, _, attribute = reference.partition(":")
     found = import_module(module)
     options = getattr(found, f"{attribute}Options", None)

@@ -29,7 +29,7 @@ BY_DRIVER: Final = {
 
 def warm_up(config: Configuration) -> None:
     """Load what the local transports of a configuration need, and compile their texts."""
-    local = [t for t in config.transports.values() if t.driver is not None and t.driver.is_local]
+    local = [t for t in config.transports.values() if t.made is not None and t.made.is_local]
     if not local:
         return
     wanted = list(ALWAYS)

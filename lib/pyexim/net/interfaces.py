@@ -7,11 +7,9 @@ callers give the time.
 from __future__ import annotations
 
 import errno
-import socket
-import struct
 from typing import Final
 
-from pyexim.base.ipaddress import parse, split_host_port
+from pyexim.base.ipaddress import V6, from_key, parse, split_host_port
 from pyexim.base.lists import split_list
 
 DEFAULT_LOCAL_INTERFACES: Final = "<; ::0 ; 0.0.0.0"
@@ -29,7 +27,9 @@ _local: dict[tuple[str | None, str | None, bool], tuple[float, frozenset[int]]] 
 def _ipv4_addresses() -> list[str]:
     """Return the IPv4 addresses of all interfaces that are up, from the Linux kernel."""
     import array
-    import fcntl  # these only where the interfaces are looked at
+    import fcntl
+    import socket
+    import struct  # these only where the interfaces are looked at
 
     size = _IFREQ if struct.calcsize("P") == 8 else 32
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
@@ -51,13 +51,15 @@ def _ipv6_addresses() -> list[str]:
     """Return the IPv6 addresses of all interfaces, from the Linux kernel."""
     try:
         with open("/proc/net/if_inet6", encoding="ascii") as f:
-            return [socket.inet_ntop(socket.AF_INET6, bytes.fromhex(line[:32])) for line in f]
+            return [from_key(V6 | int(line[:32], 16)) for line in f]
     except FileNotFoundError:
         return []
 
 
 def _from_psutil() -> list[str]:
     """Return the addresses of all interfaces on a system that is no Linux."""
+    import socket
+
     import psutil  # type: ignore[import-untyped, unused-ignore]  # heavy, and only here
 
     return [a.address.partition("%")[0] for addresses in psutil.net_if_addrs().values() for a in addresses

@@ -230,5 +230,5 @@ def require_transport(driver: Any, config: Configuration) -> None:
 
 def is_local(transport: Instance) -> bool:
     """Tell whether a transport delivers on this host (where its driver has not been made: by its name)."""
-    driver = transport.driver
+    driver = transport.made
     return transport.driver_name != "smtp" if driver is None else driver.is_local

@@ -12,6 +12,7 @@ import re
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import SPACE, lower, strip
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.taint import is_tainted, like
 from pyexim.config.option import BOOL, OCTAL, STRING, STRING_LIST, option, options
 from pyexim.expand.engine import expand
@@ -359,12 +360,12 @@ def _is_under(path: str, directory: str) -> bool:
     return path.startswith(directory + "/") and ".." not in path[len(directory):].split("/")
 
 
-_code = re.compile(r"([245][0-9][0-9])(?= )", re.ASCII).match
+_code = lazy_pattern(r"([245][0-9][0-9])(?= )", re.ASCII)
 
 
 def split_code(text: str) -> tuple[int | None, str]:
     """Take an SMTP code off the start of a text."""
-    match = _code(text)
+    match = _code.match(text)
     if match is None:
         return None, text
     return int(match[1]), like(text[match.end():].lstrip(" "), text)

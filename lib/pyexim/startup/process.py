@@ -6,7 +6,6 @@ Everything here happens once per process, before any work; nothing of it is on a
 from __future__ import annotations
 
 import os
-import socket
 from functools import partial
 
 from pyexim import settings
@@ -25,7 +24,7 @@ from pyexim.log.selectors import parse as parse_selectors
 from pyexim.match.lists import split_list
 from pyexim.privs import drop_to_caller, find_group, find_user
 from pyexim.processinfo import ProcessLog
-from pyexim.spool.api import SpoolSettings
+from pyexim.spool.names import SpoolSettings  # no more of the spool: many commands do not touch it
 from pyexim.startup import preload
 from pyexim.startup.identity import Identity, caller, find_exim_user, must_drop, settle_rights
 from pyexim.startup.options import Command, UsageError
@@ -98,7 +97,6 @@ def configure(command: Command, me: Identity, config: Configuration) -> Process:
     services = Services(log=log, clock=SystemClock(), exim_uid=me.exim_uid, exim_gid=me.exim_gid,
                         caller_uid=me.uid, caller_gid=me.gid, config_dir=os.path.dirname(config.file),
                         initial_cwd=_cwd())
-    complete_main(config, services)
     apply_overrides(command, config)
     services.primary_hostname = main.primary_hostname or ""
     scope = Scope(config, services)
@@ -191,55 +189,6 @@ class LazyHints:
         return getattr(self._real, name)
 
 
-def complete_main(config: Configuration, services: Services) -> None:
-    """Fill in the main options whose defaults depend on the host or on each other."""
-    main = config.main
-    if main.primary_hostname is None:
-        main.primary_hostname = default_hostname()
-    main.qualify_domain = main.qualify_domain or main.primary_hostname
-    main.qualify_recipient = main.qualify_recipient or main.qualify_domain
-    services.primary_hostname = main.primary_hostname
-    scope = Scope(config, services)
-    main.spool_directory = _expand_once("spool_directory", main.spool_directory or settings.SPOOL_DIRECTORY,
-                                        scope, config)
-    if main.localhost_number is not None:
-        _check_localhost_number(config, scope)
-    if main.exim_path is None:
-        main.exim_path = settings.PROGRAM
-
-
-def _expand_once(option: str, text: str, scope: Scope, config: Configuration) -> str:
-    try:
-        return expand(text, scope)
-    except ExpansionError as e:
-        raise ConfigError(f'failed to expand "{text}" in {option}: {e.text}',
-                          config.set_places.get(option), option) from None
-
-
-def _check_localhost_number(config: Configuration, scope: Scope) -> None:
-    main = config.main
-    text = _expand_once("localhost_number", main.localhost_number or "", scope, config)
-    number = int(text) if text.isascii() and text.strip().isdigit() else -1
-    limit = 10
-    if not 0 <= number <= limit:
-        raise ConfigError(f"localhost_number is \"{text}\": it must be a number between 0 and {limit}",
-                          config.set_places.get("localhost_number"), "localhost_number")
-    main.localhost_number = str(number)
-
-
-def default_hostname() -> str:
-    """Return this host's name, fully qualified where the host's own files say so."""
-    name = socket.gethostname()
-    if "." in name:
-        return name
-    try:
-        found = socket.getaddrinfo(name, None, flags=socket.AI_CANONNAME)
-    except (OSError, UnicodeError):
-        return name
-    canonical = found[0][3] if found else ""
-    return canonical if "." in canonical else name
-
-
 def log_settings(config: Configuration, me: Identity, tag: str | None = None) -> LogSettings:
     """Make the log settings of a configuration; raise ConfigError."""
     main = config.main
@@ -265,17 +214,16 @@ def _log_places(text: str | None, spool_directory: str, config: Configuration,
     default = settings.LOG_FILE_PATH or f"{spool_directory}/log/%slog"
     if not text:
         return True, False, default
-    services = Services(log=Log(LogSettings(use_file=False)), primary_hostname=config.main.primary_hostname or "")
-    expanded = _expand_once("log_file_path", text, Scope(config, services), config)
+    items = split_list(text)  # (it has been expanded when it was read)
     use_file = use_syslog = False
     path = ""
-    for item in split_list(expanded):
+    for item in items:
         if item == "syslog":
             use_syslog = True
             continue
         use_file = True
         path = path or item or default
-    if not split_list(expanded):
+    if not items:
         return True, False, default
     place = config.set_places.get("log_file_path")
     if use_file and "%s" not in path:

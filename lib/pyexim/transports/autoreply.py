@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import lower
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.taint import is_tainted
 from pyexim.config.option import ADDRESS_LIST, BOOL, INT, OCTAL, STRING, TIME, option, options
 from pyexim.expand.engine import expand
@@ -31,7 +32,7 @@ from pyexim.transports.options import TransportOptions
 COPY_LINE: Final = "\n------ This is a copy of the message, including all the headers.\n"
 COPY_LINE_CUT: Final = "\n------ This is a copy of the message, including all the headers.\n" \
     "------ The body of the message is {} characters long; only the first\n------ {} or so are included here.\n"
-_TIME: Final = re.compile(r"([0-9]+)([wdhms])", re.ASCII)
+_TIME: Final = lazy_pattern(r"([0-9]+)([wdhms])", re.ASCII)
 _SECONDS: Final = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _FIELDS: Final = ("from", "reply_to", "to", "cc", "bcc", "subject", "headers", "text", "file", "log", "once")
 MAX_REFERENCES: Final = 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Final
 
-from pyexim.config.configuration import Configuration
+from pyexim.config.configuration import Configuration, Instance
 from pyexim.transports.base import Transport
 
 DRIVERS: Final = {
@@ -16,6 +16,16 @@ DRIVERS: Final = {
     "smtp": "pyexim.transports.smtp:Smtp",
 }
 """In the order of -bV."""
+
+
+OPTIONS: Final = {"smtp": "pyexim.transports.smtp_options:SmtpOptions"}
+"""The options class of a driver, where it does not stand beside the driver's class."""
+
+CHECKED: Final[dict[str, frozenset[str]]] = {
+    "smtp": frozenset({"command_timeout", "data_timeout", "dscp", "final_timeout", "protocol"}),
+}
+"""All options that the ``check`` of a driver looks at.  Where none of them is set, the driver is made when it is
+needed first: reading the configuration does not import the many modules of these drivers."""
 
 
 def find_driver(name: str) -> type[Transport] | None:
@@ -34,12 +44,21 @@ def instantiate(config: Configuration) -> None:
     The reader has made the options with the driver's Options class, so the driver is known here.
     """
     for instance in config.transports.values():
-        driver = find_driver(instance.driver_name)
-        assert driver is not None, f"the reader let pass an unknown driver {instance.driver_name}"
-        instance.driver = driver(instance)
+        checked = CHECKED.get(instance.driver_name)
+        if checked is not None and checked.isdisjoint(instance.set_places):
+            instance.maker = _make
+        else:
+            instance.driver = _make(instance)
     for instance in config.transports.values():
-        check_generic(instance.driver, config)
-        instance.driver.check()
+        check_generic(Transport(instance), config)
+        if instance.made is not None:
+            instance.made.check()
+
+
+def _make(instance: Instance) -> Transport:
+    driver = find_driver(instance.driver_name)
+    assert driver is not None, f"the reader let pass an unknown driver {instance.driver_name}"
+    return driver(instance)
 
 
 def check_generic(transport: Transport, config: Configuration) -> None:
