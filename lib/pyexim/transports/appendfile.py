@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim.base.errors import ExpansionError
 from pyexim.base.taint import is_tainted, like
 from pyexim.config.configuration import Instance
 from pyexim.expand.engine import expand
@@ -24,10 +24,11 @@ from pyexim.model.address import Address
 from pyexim.transports import quota as quotas
 from pyexim.transports import write
 from pyexim.transports.appendfile_options import AppendfileOptions
-from pyexim.transports.base import DEFER, OK, Result, Transport, TransportRun
+from pyexim.transports.base import DEFER, ERRNO_EXPANSION, OK, Result, Transport, TransportRun
 from pyexim.transports.paths import Refused, detaint
 
 ERRNO_NOTABSOLUTE: Final = -21
+ERRNO_BADTRANSPORT: Final = -30
 ERRNO_BADFORMAT: Final = -33
 ERRNO_FILTER_FAIL: Final = -24
 FROM_LINE: Final = "From ${if def:return_path{$return_path}{MAILER-DAEMON}} ${tod_bsdinbox}\n"
@@ -36,7 +37,6 @@ QUOTA_WARNING: Final = (
     "This message is automatically created by mail delivery software (Exim).\n\n"
     "The size of your mailbox has exceeded a warning threshold that is\nset by the system administrator.\n")
 _LOCKS: Final = {"use_fcntl_lock", "use_flock_lock", "use_lockfile", "use_mbx_lock"}
-_MAILDIR_DIRECTORIES: Final = r"^(?:cur|new|\..*)$"
 
 
 class Appendfile(Transport):
@@ -72,9 +72,7 @@ class Appendfile(Transport):
         if o.use_lockfile is None:
             o.use_lockfile = not (o.mbx_format and o.use_mbx_lock)
         self.crlf = o.use_crlf or o.mbx_format
-        self._size_regex: re.Pattern[str] | None = None
-        self._folder_regex: re.Pattern[str] | None = None
-        self._quota_directories: re.Pattern[str] | None = None
+        self._names = quotas.Names(o)
 
     def check(self) -> None:
         o = self.options
@@ -92,15 +90,10 @@ class Appendfile(Transport):
         if o.create_file not in ("anywhere", "inhome", "belowhome") and not (o.create_file or "").startswith("/"):
             raise self.wrong(f"invalid value given for \"create_file\" for the {self.name} transport: "
                              f"'{o.create_file}'", "create_file", named=False)
-        for regex, attribute in (("quota_size_regex", "_size_regex"),
-                                 ("maildirfolder_create_regex", "_folder_regex"),
-                                 ("maildir_quota_directory_regex", "_quota_directories")):
-            source = getattr(o, regex) or (_MAILDIR_DIRECTORIES if attribute == "_quota_directories" else None)
-            if source is not None:
-                try:
-                    setattr(self, attribute, re.compile(source, re.ASCII))
-                except re.error as e:
-                    raise self.wrong(f"{regex}: {e}", regex) from None
+        if o.directory is not None and o.quota is None and o.quota_filecount not in (None, "0"):
+            raise self.wrong("quota must be set if quota_filecount is set", "quota_filecount")
+        if (found := self._names.check()) is not None:
+            raise self.wrong(f"{found[0]}: {found[1]}", found[0])
 
     # -- delivery
 
@@ -159,9 +152,6 @@ class Appendfile(Transport):
             except ExpansionError as e:
                 raise Refused(f'Expansion of "{source}" (file or directory name for {self.name} transport) '
                               f"failed: {e.text}", -1) from None
-            if not path:
-                raise Refused(f'file or directory name expanded from "{source}" is empty for {self.name} transport',
-                              -1)
         if not path.startswith("/"):
             raise Refused(f'appendfile: file or directory name "{path}" is not absolute', ERRNO_NOTABSOLUTE)
         path = detaint(path, o.create_file, run.home_dir)
@@ -188,7 +178,7 @@ class Appendfile(Transport):
                     return None
                 found = run.scope.config.transports.get(name)
                 if found is None:
-                    raise Refused(f"{name} transport (for {text} format) not found", ERRNO_BADFORMAT)
+                    raise Refused(f"{name} transport (for {text} format) not found", ERRNO_BADTRANSPORT)
                 driver: Transport = found.driver
                 return driver
         raise Refused("mailbox file format unrecognized", ERRNO_BADFORMAT)
@@ -203,12 +193,9 @@ class Appendfile(Transport):
         variables["return_path"] = run.return_path
         try:
             return expand(source, run.scope).encode("latin-1")
-        except ForcedFail as e:
-            raise Refused(f'Expansion of "{source}" ({option} for {self.name} transport) failed: {e.text}',
-                          -1) from None
-        except ExpansionError as e:
-            raise Refused(f'Expansion of "{source}" ({option} for {self.name} transport) failed: {e.text}',
-                          -1) from None
+        except ExpansionError:
+            raise Refused(f'Expansion of "{source}" ({option} for {self.name} transport) failed',
+                          ERRNO_EXPANSION) from None
         finally:
             if before is None:
                 del variables["return_path"]
@@ -221,8 +208,8 @@ class Appendfile(Transport):
         o = self.options
         run.scope.facts["writing_to"] = where
         copy = write.prepare(batch, run, o)
-        prefix = self._expand_text(self.prefix, "message_prefix", run)
-        suffix = self._expand_text(self.suffix, "message_suffix", run)
+        prefix = self._expand_text(self.prefix, "prefix", run)
+        suffix = self._expand_text(self.suffix, "suffix", run)
         if o.use_bsmtp:
             commands = write.batched_smtp(batch, run, affixes=o.rcpt_include_affixes)
             prefix += write.to_crlf(commands) if o.use_crlf else commands
@@ -299,11 +286,17 @@ class Appendfile(Transport):
         where = path
         try:
             if o.maildir_format:
-                maildir.ensure_maildir(path, o, run.home_dir, self._folder_regex)
+                maildir.ensure_maildir(path, o, run.home_dir, self._names)
                 where = "tmp/" + maildir.unique_name(run.scope.services.clock.time(),
                                                      run.scope.services.primary_hostname)
             else:
-                newfile.ensure_directory(path, o, run.home_dir)
+                where = newfile.temporary_name(path, run, mailstore=o.mailstore_format)
+                try:
+                    newfile.ensure_directory(path, o, run.home_dir)
+                except OSError as e:
+                    raise newfile.not_created(where, e) from None
+                if o.mailstore_format:
+                    where = where.removesuffix(".tmp") + ".msg"
             whole, pieces, length = self._content(batch, run, where)
             size_file, before = self._usage(path, quota, run, length, where)
             if o.maildir_format:
@@ -333,26 +326,27 @@ class Appendfile(Transport):
             except ExpansionError as e:
                 raise Refused(f'Expansion of "{o.quota_directory}" (quota_directory for {self.name} transport) '
                               f"failed: {e.text}", -1) from None
+            if not top.startswith("/"):
+                raise Refused(f'appendfile: quota_directory name "{top}" is not absolute', ERRNO_NOTABSOLUTE)
         elif o.maildir_format and os.path.exists(f"{path}/maildirfolder"):
             top = os.path.dirname(path)
         size_file = None
         if o.maildir_format and o.maildir_use_size_file:
-            assert self._quota_directories is not None
             folder = os.path.relpath(path, top) if path != top else "new"
-            if not self._quota_directories.search(folder.partition("/")[0]):
+            if not self._names.counts(folder.partition("/")[0]):
                 return None, None
-            size_file = quotas.SizeFile(top, quota, self._size_regex, self._quota_directories, o.mode,
-                                        run.scope.services.clock.time())
+            size_file = quotas.SizeFile(top, quota, self._names, o.mode, run.scope.services.clock.time())
             size, files = size_file.size, size_file.files
         elif quota.mailbox_size >= 0 and (quota.mailbox_files >= 0 or not quota.files):
             size, files = quota.mailbox_size, max(quota.mailbox_files, 0)
         else:
-            size, files = quotas.directory_usage(top, self._size_regex)
+            size, files = quotas.directory_usage(top, self._names)
         if quota.mailbox_size >= 0:
             size = quota.mailbox_size
         if quota.mailbox_files >= 0:
             files = quota.mailbox_files
-        if size_file is not None and quota.mailbox_size < 0 and size + length > quota.size > 0:
+        if size_file is not None and quota.mailbox_size < 0 and (
+                size + length > quota.size > 0 or files + 1 > quota.files > 0):
             size, files = size_file.count_again()
         quotas.check(quota, size, files, length, inclusive=o.quota_is_inclusive, where=where)
         return size_file, size

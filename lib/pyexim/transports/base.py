@@ -22,7 +22,10 @@ OK = "ok"
 DEFER = "defer"
 FAIL = "fail"
 _SET_UP = ("Tainted ", "Malformed value ", "Failed to expand ", "failed to expand ", "Expansion of ", "TCP port ",
-           "no command specified", "transport filter process failed")
+           "no command specified", "Invalid quota_warn_threshold ",
+           "quota_filecount value ", "transport filter process failed")
+ERRNO_EXPANSION = -27
+"""A text around the message cannot be expanded; of this the panic log is told nothing, as in Exim."""
 PENDING = "pending"
 """Not tried yet: the next host, or fallback hosts, may take it."""
 
@@ -74,7 +77,7 @@ class Result:
     """The set-up is wrong: the panic log has the deferral too, and no retry time is computed from it."""
 
     def __post_init__(self) -> None:
-        if self.status == DEFER and self.errno <= 0 and self.text.startswith(_SET_UP):
+        if self.status == DEFER and self.errno <= 0 and self.errno != ERRNO_EXPANSION and self.text.startswith(_SET_UP):
             self.panic = True
 
 

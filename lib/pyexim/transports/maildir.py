@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import errno
 import os
-import re
+import stat
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.expand.engine import expand
@@ -22,23 +22,28 @@ from pyexim.model.address import Address
 from pyexim.transports.base import TransportRun
 from pyexim.transports.newfile import NewFile, ensure_directory, make_count
 from pyexim.transports.paths import Refused, make_directories, sync_directory
+from pyexim.transports.quota import Names
+
+ERRNO_NOTDIRECTORY: Final = -5
 
 
-def ensure_maildir(directory: str, options: Any, home: str | None, folder_pattern: re.Pattern[str] | None) -> None:
+def ensure_maildir(directory: str, options: Any, home: str | None, names: Names) -> None:
     """Make what is missing of a maildir: new, cur, tmp, and maildirfolder where it is wanted."""
-    missing = [x for x in ("tmp", "new", "cur") if not os.path.isdir(f"{directory}/{x}")]
+    there = _is_directory(directory)
+    missing = [x for x in ("tmp", "new", "cur") if not there or not _is_directory(f"{directory}/{x}")]
     if missing:
-        ensure_directory(directory, options, home)
-        if not options.create_directory:
-            raise Refused(f"stat() error for {directory}/{missing[0]}: {os.strerror(errno.ENOENT)}", errno.ENOENT)
+        making = directory
         try:
+            ensure_directory(directory, options, home)
+            if not options.create_directory:
+                raise Refused(f"stat() error for {directory}/{missing[0]}: {os.strerror(errno.ENOENT)}", errno.ENOENT)
             for name in missing:
-                make_directories(f"{directory}/{name}", options.directory_mode)
+                making = f"{directory}/{name}"
+                make_directories(making, options.directory_mode)
             sync_directory(directory)
         except OSError as e:
-            raise Refused(f"failed to create directory {directory}/{name}: {e.strerror}",
-                          e.errno or errno.EIO) from None
-    if folder_pattern is not None and folder_pattern.search(directory):
+            raise Refused(f"cannot create {making}", e.errno or errno.EIO) from None
+    if names.is_folder(directory):
         path = f"{directory}/maildirfolder"
         if not os.path.exists(path):
             try:
@@ -47,6 +52,18 @@ def ensure_maildir(directory: str, options: Any, home: str | None, folder_patter
                 return
             except OSError as e:
                 raise Refused(f"failed to create {path}: {e.strerror}", e.errno or errno.EIO) from None
+
+
+def _is_directory(path: str) -> bool:
+    """Tell whether a directory is there; Refused where it is something else, or cannot be told."""
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            return True
+    except FileNotFoundError:
+        return False
+    except OSError as e:
+        raise Refused(f"stat() error for {path}: {e.strerror}", e.errno or errno.EIO) from None
+    raise Refused(f"{path} is not a directory", ERRNO_NOTDIRECTORY)
 
 
 def unique_name(now: float, host: str) -> str:
@@ -60,7 +77,10 @@ def deliver_maildir(directory: str, pieces: Iterable[bytes], run: TransportRun, 
     """Write the message and publish it; (octets written, path)."""
     clock, host = run.scope.services.clock, run.scope.services.primary_hostname
     name = unique_name(clock.time(), host)
-    new = NewFile(f"{directory}/tmp", name, mode)
+    try:
+        new = NewFile(f"{directory}/tmp", name, mode)
+    except OSError as e:
+        raise Refused(f"failed to open tmp/{name} (1 tries)", e.errno or errno.EIO) from None
     try:
         new.write(pieces)
         tag = _tag(options.maildir_tag, run, new.written, lines, transport) if options.maildir_tag else ""

@@ -24,8 +24,8 @@ from pyexim.transports.paths import Refused, make_directories, may_create, sync_
 if TYPE_CHECKING:
     from pyexim.transports.mbx import MbxLock
 
-ERRNO_NOTREGULAR: Final = -3
-ERRNO_LINKS: Final = -4
+ERRNO_SYMLINK: Final = -3
+ERRNO_NOTREGULAR: Final = -4
 ERRNO_BADUGID: Final = -6
 ERRNO_BADMODE: Final = -7
 ERRNO_INODECHANGED: Final = -8
@@ -71,7 +71,7 @@ class Mailbox:
 
 def open_mailbox(path: str, options: Any, *, mode: int, host: str, home: str | None, clock: Clock) -> Mailbox:
     """Check, open (or create) and lock a mailbox; Refused says why not."""
-    if options.create_directory and options.create_file != "inhome":
+    if options.create_directory and options.create_file != "inhome" and may_create(path, options.create_file, home):
         try:
             make_directories(os.path.dirname(path), options.directory_mode)
         except OSError as e:
@@ -156,7 +156,7 @@ def _follow(path: str, link: os.stat_result, options: Any) -> os.stat_result | N
     if options.check_group and link.st_gid != os.getegid():
         raise Refused(f"mailbox {path} (symlink) has wrong gid ({link.st_gid} != {os.getegid()})", ERRNO_BADUGID)
     if not options.allow_symlink:
-        raise Refused(f"mailbox {path} is a symlink", ERRNO_NOTREGULAR)
+        raise Refused(f"mailbox {path} is a symlink", ERRNO_SYMLINK)
     try:
         return os.stat(path)
     except FileNotFoundError:
@@ -172,7 +172,7 @@ def _check(path: str, st: os.stat_result, options: Any, mode: int) -> None:
     if options.check_group and st.st_gid != os.getegid():
         raise Refused(f"mailbox {path} has wrong gid ({st.st_gid} != {os.getegid()})", ERRNO_BADUGID)
     if st.st_nlink != 1:
-        raise Refused(f"mailbox {path} has too many links ({st.st_nlink})", ERRNO_LINKS)
+        raise Refused(f"mailbox {path} has too many links ({st.st_nlink})", ERRNO_NOTREGULAR)
     fifo = stat.S_ISFIFO(st.st_mode)
     if not stat.S_ISREG(st.st_mode) and not (fifo and options.allow_fifo):
         raise Refused(f"mailbox {path} is not a regular file{' or named pipe' if options.allow_fifo else ''}",
@@ -180,13 +180,14 @@ def _check(path: str, st: os.stat_result, options: Any, mode: int) -> None:
     have = stat.S_IMODE(st.st_mode)
     if have == mode:
         return
-    if have & ~mode and not fifo:
+    if have & mode != mode:
+        if options.mode_fail_narrower:
+            raise Refused(f"mailbox {path} has the wrong mode {have:o} ({mode:o} expected)", ERRNO_BADMODE)
+    else:
         try:
             os.chmod(path, mode)
         except OSError as e:
             raise Refused(f"attempting to chmod mailbox {path}", e.errno or errno.EIO) from None
-    elif have & mode != mode and options.mode_fail_narrower:
-        raise Refused(f"mailbox {path} has the wrong mode {have:o} ({mode:o} expected)", ERRNO_BADMODE)
 
 
 def _reopen(path: str, before: os.stat_result, options: Any, through_link: bool) -> int:

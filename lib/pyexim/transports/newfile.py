@@ -139,44 +139,63 @@ def _take_back(path: str) -> bool:
 
 
 def ensure_directory(path: str, options: Any, home: str | None) -> None:
-    """Make the delivery directory if it is missing and may be made; Refused otherwise."""
-    if os.path.isdir(path):
-        return
-    try:
+    """Make the delivery directory if it is missing and may be made; Refused where it may not be, or OSError."""
+    with contextlib.suppress(FileNotFoundError):
         os.stat(path)
-    except FileNotFoundError:
-        pass
-    except OSError as e:
-        raise Refused(f"stat() error for {path}: {e.strerror}", e.errno or errno.EIO) from None
+        return
     if not options.create_directory:
         raise Refused(f"stat() error for {path}: {os.strerror(errno.ENOENT)}", errno.ENOENT)
     if not may_create(path, options.create_file, home):
-        raise Refused(f"mailbox {path} does not exist, but creation outside the home directory is not permitted",
+        raise Refused(f"tried to create file in {path}, but file creation outside the home directory is not permitted",
                       ERRNO_BADCREATE)
+    make_directories(path, options.directory_mode)
+
+
+def _new_file(directory: str, name: str, mode: int, shown: str) -> NewFile:
     try:
-        make_directories(path, options.directory_mode)
+        return NewFile(directory, name, mode)
     except OSError as e:
-        raise Refused(f"failed to create directories for {path}: {e.strerror}", e.errno or errno.EIO) from None
+        raise not_created(f"{directory}/{shown}", e) from None
+
+
+def not_created(path: str, e: OSError) -> Refused:
+    """Return the refusal for a file that could not be created."""
+    return Refused(f"while creating file {path}", e.errno or errno.EIO)
+
+
+def temporary_name(directory: str, run: TransportRun, *, mailstore: bool) -> str:
+    """Return the name by which errors before the first octet is written speak of the new file."""
+    if mailstore:
+        return f"{directory}/{_base_name(run)}.tmp"
+    return f"{directory}/temp.{os.getpid()}.{run.scope.services.primary_hostname}"
+
+
+def _base_name(run: TransportRun) -> str:
+    return f"{run.message.message_id}-{base62(os.getpid(), 6)}"
 
 
 def deliver_file(directory: str, pieces: Iterable[bytes], batch: list[Address], run: TransportRun, options: Any,
                  mode: int, name: str) -> tuple[int, str]:
     """Deliver into a file named by directory_file; (octets written, path)."""
-    new = NewFile(directory, f"temp.{os.getpid()}.{run.scope.services.primary_hostname}", mode)
+    temporary = temporary_name(directory, run, mailstore=False)
+    file = os.path.basename(temporary)
+    new = _new_file(directory, file, mode, file)
     try:
         new.write(pieces)
         variables = run.scope.vars
         variables["inode"] = str(os.fstat(new.fd).st_ino)
-        source = options.directory_file or DEFAULT_FILE
+        source = options.directory_file if options.directory_file is not None else DEFAULT_FILE
         try:
             file = expand(source, run.scope)
         except ExpansionError as e:
-            raise Refused(f'Expansion of "{source}" (directory_file for {name} transport) failed: {e.text}',
-                          -1) from None
+            raise Refused(f'Expansion of "{source}" (directory_file for {name} transport) failed: {e.text}') from None
         finally:
             del variables["inode"]
-        path = os.path.join(directory, file)
-        new.publish(path, replace=True)
+        path = f"{directory}/{file}"
+        try:
+            new.publish(path)
+        except OSError as e:
+            raise Refused(f"while renaming {temporary} as {path}", e.errno or errno.EIO) from None
         make_count(path, new.fd, batch, run)
         return new.written, path
     finally:
@@ -186,19 +205,22 @@ def deliver_file(directory: str, pieces: Iterable[bytes], batch: list[Address], 
 def deliver_mailstore(directory: str, pieces: Iterable[bytes], batch: list[Address], run: TransportRun,
                       options: Any, mode: int, name: str) -> tuple[int, str]:
     """Deliver a pair of files, envelope and message; (octets written, path of the message)."""
-    base = f"{run.message.message_id}-{base62(os.getpid(), 6)}"
+    base = _base_name(run)
     path = os.path.join(directory, base)
     variables = run.scope.vars
     variables["mailstore_basename"] = base
     try:
-        envelope = _text(options.mailstore_prefix, "mailstore_prefix", run, name)
+        envelope = _text(options.mailstore_prefix, "mailstore prefix", run, name)
         envelope += "".join(f"{x}\n" for x in [run.return_path, *(a.address for a in batch)])
-        envelope += _text(options.mailstore_suffix, "mailstore_suffix", run, name)
+        envelope += _text(options.mailstore_suffix, "mailstore suffix", run, name)
     finally:
         del variables["mailstore_basename"]
     # The .tmp name is part of the format: it tells other programs that the pair is not complete.
     tmp = path + ".tmp"
-    fd = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        fd = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    except OSError as e:
+        raise not_created(tmp, e) from None
     try:
         try:
             os.fchmod(fd, mode)
@@ -206,7 +228,7 @@ def deliver_mailstore(directory: str, pieces: Iterable[bytes], batch: list[Addre
             os.fsync(fd)
         finally:
             os.close(fd)
-        new = NewFile(directory, base + ".new", mode)
+        new = _new_file(directory, base + ".new", mode, base + ".msg")
         try:
             new.write(pieces)
             new.publish(path + ".msg", replace=True)

@@ -29,6 +29,8 @@ def may_create(path: str, create_file: str | None, home: str | None) -> bool:
     if create_file is None or create_file == "anywhere":
         return True
     top = home if create_file in ("inhome", "belowhome") else create_file
+    if top is None:
+        return True  # no home directory is known, so that nothing is outside
     if not top:
         return False
     top = top.rstrip("/")
@@ -56,9 +58,12 @@ def detaint(path: str, create_file: str | None, home: str | None) -> str:
 
 
 def make_directories(path: str, mode: int) -> None:
-    """Make a directory and those above it that are missing, each with the mode; OSError."""
+    """Make a directory and those above it that are missing, each with the mode; OSError.
+
+    A file where a directory should be is left for the caller to stumble over.
+    """
     missing = []
-    while path not in ("", "/") and not os.path.isdir(path):
+    while path not in ("", "/") and not _is_there(path):
         missing.append(path)
         path = os.path.dirname(path)
     for name in reversed(missing):
@@ -69,6 +74,16 @@ def make_directories(path: str, mode: int) -> None:
                 raise
             continue
         os.chmod(name, mode)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def sync_directory(path: str) -> None:

@@ -11,6 +11,7 @@ import re
 import stat
 from typing import Any, Final
 
+from pyexim.base import octets
 from pyexim.base.errors import ExpansionError
 from pyexim.base.pattern import lazy_pattern
 from pyexim.base.record import dataclass
@@ -19,8 +20,10 @@ from pyexim.expand.scope import Scope
 from pyexim.transports.paths import Refused
 
 ERRNO_EXIMQUOTA: Final = -22
-_NUMBER: Final = lazy_pattern(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([KkMmGg]?)\s*", re.ASCII)
+_NUMBER: Final = lazy_pattern(
+    r"(?:\s*([+-]?(?:0[xX][0-9a-fA-F]+|[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?))?([KkMmGg]?)", re.ASCII)
 _FACTOR: Final = {"": 1, "k": 1024, "m": 1024 ** 2, "g": 1024 ** 3}
+_LARGEST_COUNT: Final = 2 ** 31 - 1
 MAX_SIZE_FILE: Final = 5120
 
 
@@ -46,36 +49,42 @@ def read_quota(options: Any, scope: Scope, name: str) -> Quota:
     """Expand the options; Refused where one yields no number."""
     quota = Quota()
     if options.quota is not None:
-        quota.size, rest = _number(options.quota, scope, name)
-        quota.no_check = "no_check" in rest
+        quota.size, rest = _number(options.quota, scope, name, "/no_check")
+        quota.no_check = rest != ""
     if options.quota_filecount not in (None, "0"):
-        quota.files, rest = _number(options.quota_filecount, scope, name)
-        quota.files_no_check = "no_check" in rest
+        quota.files, rest = _number(options.quota_filecount, scope, name, "/no_check")
+        quota.files_no_check = rest != ""
+        if quota.files > _LARGEST_COUNT:
+            raise Refused(f"quota_filecount value {quota.files} is too large (overflow) in {name} transport", -1)
     if options.quota_warn_threshold not in (None, "0"):
-        quota.warn, rest = _number(options.quota_warn_threshold, scope, name, percent=True)
-        if rest.startswith("%"):
+        quota.warn, rest = _number(options.quota_warn_threshold, scope, name, "%")
+        if rest:
+            if not 0 <= quota.warn <= 100:
+                raise Refused(f"Invalid quota_warn_threshold percentage ({quota.warn}) for {name} transport", -1)
             quota.warn = quota.size * quota.warn // 100
     if options.mailbox_size is not None:
         quota.mailbox_size, _ = _number(options.mailbox_size, scope, name)
     if options.mailbox_filecount is not None:
         quota.mailbox_files, _ = _number(options.mailbox_filecount, scope, name)
-    if quota.files and not quota.size:
-        quota.files = 0
     return quota
 
 
-def _number(source: str, scope: Scope, name: str, percent: bool = False) -> tuple[int, str]:
+def _number(source: str, scope: Scope, name: str, mark: str = "") -> tuple[int, str]:
+    """Return the number an option expands to, and the mark where it stands right behind."""
     try:
         text = expand(source, scope)
     except ExpansionError as e:
         raise Refused(f'Expansion of "{source}" in {name} transport failed: {e.text}', -1) from None
     match = _NUMBER.match(text)
-    if match is None and not text.strip(" \t"):
-        return 0, ""
-    rest = text[match.end():] if match else text
-    if match is None or (rest and not rest.startswith("/") and not (percent and rest.startswith("%"))):
-        raise Refused(f'Malformed value "{text}" (expansion of "{source}") in {name} transport', -1)
-    return int(float(match[1]) * _FACTOR[match[2].lower()]), rest
+    assert match is not None  # what may be missing is all of it
+    rest = text[match.end():]
+    if rest != mark or not mark or (mark == "%" and match[2]):
+        if rest.strip(" \t\n\r\v\f"):
+            raise Refused(f'Malformed value "{text}" (expansion of "{source}") in {name} transport', -1)
+        rest = ""
+    digits = match[1] or "0"
+    value = int(digits, 16) if "x" in octets.lower(digits) else float(digits)
+    return int(value * _FACTOR[octets.lower(match[2])]), rest
 
 
 def check(quota: Quota, size: int, files: int, message_size: int, *, inclusive: bool, where: str) -> None:
@@ -93,56 +102,123 @@ def crosses_threshold(quota: Quota, before: int, after: int) -> bool:
     return quota.warn > 0 and before <= quota.warn < after
 
 
-def directory_usage(path: str, size_regex: re.Pattern[str] | None, *, top: bool = True,
-                    wanted: re.Pattern[str] | None = None) -> tuple[int, int]:
-    """Return (octets, files) below a directory; with ``wanted`` only its matching subdirectories count."""
-    size = files = 0
-    try:
-        entries = list(os.scandir(path))
-    except OSError:
-        return 0, 0
-    for entry in entries:
-        name = os.fsencode(entry.name).decode("latin-1")
+class Names:
+    """What names of files tell: the size of a message, and whether a directory of a maildir counts.
+
+    Made of the options of a transport; ``check`` tells what is wrong with their regular expressions.
+    """
+
+    OPTIONS: Final = ("quota_size_regex", "maildirfolder_create_regex", "maildir_quota_directory_regex")
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+
+    def check(self) -> tuple[str, str] | None:
+        """Return (option, what is wrong), None where all can be compiled."""
+        for name in self.OPTIONS:
+            if (source := getattr(self._options, name)) is not None:
+                from pyexim.expand.regex import fault  # rarely configured
+
+                if (found := fault(source)) is not None:
+                    return name, found
+        return None
+
+    def _search(self, option: str, text: str) -> list[str] | None:
+        """Return what the expression of an option matches; a match that takes too much work is none."""
+        from pyexim.expand.regex import RegexLimit, compile_or_error
+
+        found = compile_or_error(getattr(self._options, option))
+        if isinstance(found, str):
+            raise Refused(f"{option}: {found}", -1)
         try:
-            if size_regex is not None and (found := size_regex.search(name)) and found.re.groups:
-                digits = found[1] or ""
-                if digits.isascii() and digits.isdigit():
-                    size += int(digits)
-                    files += 1
-                    continue
-            st = entry.stat(follow_symlinks=False)
+            return found.search(text)
+        except RegexLimit:
+            return None
+
+    def size(self, name: str) -> int | None:
+        """Return the size that the name of a file tells."""
+        if self._options.quota_size_regex is None:
+            return None
+        found = self._search("quota_size_regex", name)
+        if found is None or len(found) < 2 or not (found[1].isascii() and found[1].isdigit()):
+            return None
+        return int(found[1])
+
+    def is_folder(self, path: str) -> bool:
+        """Tell whether a maildir is to be marked as a folder."""
+        option = "maildirfolder_create_regex"
+        return self._options.maildirfolder_create_regex is not None and self._search(option, path) is not None
+
+    def counts(self, name: str) -> bool:
+        """Tell whether a directory of a maildir counts for the quota: by default new, cur and the folders."""
+        if self._options.maildir_quota_directory_regex is None:
+            return name in ("cur", "new") or name.startswith(".")
+        return self._search("maildir_quota_directory_regex", name) is not None
+
+
+def directory_usage(path: str, names: Names) -> tuple[int, int]:
+    """Return (octets, files) below a directory, each of its entries being one, directories too, as for inodes."""
+    size = files = 0
+    for entry, name in _entries(path):
+        files += 1
+        known = names.size(name)
+        if known is not None:
+            size += known
+            continue
+        try:
+            st = entry.stat()
         except OSError:
             continue
         if stat.S_ISREG(st.st_mode):
-            if wanted is None or not top:
-                size += st.st_size // max(st.st_nlink, 1)
-                files += 1
-        elif stat.S_ISDIR(st.st_mode) and (wanted is None or not top or wanted.search(name)):
-            more = directory_usage(entry.path, size_regex, top=False)
+            size += st.st_size // max(st.st_nlink, 1)
+        elif stat.S_ISDIR(st.st_mode) and not entry.is_symlink():
+            more = directory_usage(entry.path, names)
             size += more[0]
             files += more[1]
     return size, files
 
 
+def maildir_usage(path: str, names: Names) -> tuple[int, int]:
+    """Return (octets, files) of a maildir with its folders: what is in the directories that count."""
+    size = files = 0
+    for entry, name in _entries(path):
+        if not names.counts(name) or not entry.is_dir(follow_symlinks=False):
+            continue
+        more = (maildir_usage if name.startswith(".") else directory_usage)(entry.path, names)
+        size += more[0]
+        files += more[1]
+    return size, files
+
+
+def _entries(path: str) -> list[tuple[os.DirEntry[str], str]]:
+    try:
+        with os.scandir(path) as found:
+            return [(entry, os.fsencode(entry.name).decode("latin-1")) for entry in found]
+    except OSError:
+        return []
+
+
 class SizeFile:
     """The maildirsize file of a maildir++ mailbox: quota on its first line, then changes, a line each."""
 
-    def __init__(self, top: str, quota: Quota, size_regex: re.Pattern[str] | None, wanted: re.Pattern[str],
-                 mode: int, now: float) -> None:
+    def __init__(self, top: str, quota: Quota, names: Names, mode: int, now: float) -> None:
         self.path = os.path.join(top, "maildirsize")
         self.first = f"{quota.size}S,{quota.files}C\n"
-        self._top, self._size_regex, self._wanted, self._mode = top, size_regex, wanted, mode
+        self._top, self._names, self._mode = top, names, mode
+        self._doubtful = True
         self.size, self.files = self._read(now)
-        self._counted = False
         if self.size < 0:
             self.count_again()
 
     def count_again(self) -> tuple[int, int]:
-        """Look at the mailbox itself, once, before a message is refused by what the file says: (size, files)."""
-        if not self._counted:
-            self.size, self.files = directory_usage(self._top, self._size_regex, wanted=self._wanted)
+        """Look at the mailbox itself before a message is refused by what the file says: (size, files).
+
+        A file of one entry that is not old comes from such a look, and is believed.
+        """
+        if self._doubtful:
+            self.size, self.files = maildir_usage(self._top, self._names)
             self._write(self._mode)
-            self._counted = True
+            self._doubtful = False
         return self.size, self.files
 
     def _read(self, now: float) -> tuple[int, int]:
@@ -172,7 +248,8 @@ class SizeFile:
         if size < 0 or files < 0:
             return -1, -1
         # Over quota, a file that others have changed or that is old is not believed (maildir++).
-        if limit and size > limit and (count > 1 or now - changed > 900):
+        self._doubtful = count > 1 or now - changed > 900
+        if 0 < limit < size and self._doubtful:
             return -1, -1
         return size, files
 

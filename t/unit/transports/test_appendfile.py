@@ -64,7 +64,7 @@ def test_batched_smtp_with_crlf(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("prepare", "options", "number", "text"), [
     (lambda p: p.mkdir(), {}, -4, "mailbox {} has too many links (2)"),
-    (lambda p: os.mkfifo(p, 0o600), {}, -3, "mailbox {} is not a regular file"),
+    (lambda p: os.mkfifo(p, 0o600), {}, -4, "mailbox {} is not a regular file"),
     (lambda p: p.symlink_to("other"), {}, -3, "mailbox {} is a symlink"),
     (lambda p: (p.touch(), p.chmod(0o400)), {}, -7, "mailbox {} has the wrong mode 400 (600 expected)"),
     (lambda p: None, {"file_must_exist": True}, 2, "mailbox {} does not exist, but file_must_exist is set"),
@@ -245,11 +245,19 @@ def test_maildirsize(tmp_path: Path) -> None:
     assert (tmp_path / "d/maildirsize").read_text() == "1048576S,0C\n0 0\n17 1\n17 1\n"
     small = Delivery("appendfile", quota="40", **options)
     result, = small.run()
+    assert (tmp_path / "d/maildirsize").read_text() == "40S,0C\n34 2\n"
+    (tmp_path / "d/new" / sorted(os.listdir(tmp_path / "d/new"))[0]).unlink()
+    assert small.run()[0].errno == -22  # just counted, and believed
+    os.utime(tmp_path / "d/maildirsize", (0, 0))
+    assert small.run()[0].status == "ok"
+    assert (tmp_path / "d/maildirsize").read_text() == "40S,0C\n17 1\n17 1\n"
+    result, = small.run()
     assert result.errno == -22 and "MTA-imposed quota exceeded while writing to tmp/" in result.text
 
 
 def test_file_count(tmp_path: Path) -> None:
-    d = Delivery("appendfile", directory=f"{tmp_path}/d", maildir_format=True, quota="10K", quota_filecount="1")
+    d = Delivery("appendfile", directory=f"{tmp_path}/d", maildir_format=True, quota="10K", quota_filecount="4")
+    # As with the limit on inodes, the directories count: tmp, new and cur.
     assert d.run()[0].status == "ok"
     assert "MTA-imposed filecount quota exceeded" in d.run()[0].text
 
