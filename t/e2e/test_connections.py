@@ -96,3 +96,29 @@ def test_mc_delivers_down_the_socket_on_descriptor_0() -> None:
         assert live.queue() == []
 
 
+AUTHENTICATORS = """\
+begin authenticators
+sender:
+  driver = plaintext
+  public_name = LOGIN
+  client_send = : ${sg{$sender_address}{@.*}{}} : $auth1
+"""
+
+
+def test_a_connection_serves_those_that_authenticate_alike() -> None:
+    """Messages of one user share a session; those of another, whose password is another, have one of their own."""
+    sink = Sink("EHLO -> 250 sink\\nAUTH LOGIN\nAUTH -> 334 VXNlcg==\nYW5u -> 334 UGFzcw==\nYm9i -> 334 UGFzcw==\n"
+                "VXNlcg== -> 235 welcome")
+    with Live(sink=sink.port, smtp="hosts_require_auth = *", main="remote_max_parallel = 1\nqueue_run_max = 1",
+              transports=AUTHENTICATORS) as live:
+        for user in ("ann", "bob") * 3:
+            assert live.run("-odq", "-f", f"{user}@test.example", f"{user}@far.example", stdin="hi\n").returncode == 0
+        assert live.run("-qq").returncode == 0
+        wait_until(lambda: sum(mails(sink)) == 6 and live.queue() == [], "all messages")
+        for session in sink.record():
+            user = {"YW5u": "ann", "Ym9i": "bob"}[session.split("\n")[2]]
+            senders = re.findall(r"(?m)^MAIL FROM:<(\w+)@test\.example>", session)
+            assert senders
+            assert set(senders) == {user}
+        assert max(mails(sink)) > 1
+        assert "\nEHLO" not in "\n".join(x[4:] for x in sink.record())

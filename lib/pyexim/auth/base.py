@@ -8,8 +8,8 @@ program's, is the exception):
 nothing did.  That a client cancels or sends no base64 ends the conversation without the driver (``dialogue``).
 
 ``client(run)`` is a generator.  It first yields what goes with the AUTH command (None: nothing), then receives each
-challenge, decoded, or None for one that is no base64, and yields the response.  Returning is giving up: the
-returned text is the reason.  A driver that has nothing more to say to a challenge gives up, too.
+challenge, decoded, or None for one that is no base64, and yields the response.  Returning is giving up, with a
+``GaveUp``.  The server says when it is content, which counts from ``least_answers`` responses on.
 
 Expansions go through ``run``; ForcedFail and ExpansionError may be left to whoever runs the conversation: as a server
 a forced failure refuses the client and any other is a temporary error; as a client the one passes over the
@@ -33,6 +33,10 @@ from pyexim.expand.scope import Scope
 OK, FAIL, DEFER, CANCELLED, BAD_BASE64, UNEXPECTED = "ok", "fail", "defer", "cancelled", "bad base64", "unexpected"
 """What comes of a client's attempt; the last: data came with an AUTH command that takes none."""
 
+SKIPPED, ERROR, UNEXPECTED_CHALLENGE = "skipped", "error", "unexpected challenge"
+"""Why a client gives up besides CANCELLED (which is logged): the configuration passes over the authenticator, delivery
+is deferred, the server asks for more than there is to say."""
+
 AUTH_VARIABLES: Final = ("auth1", "auth2", "auth3", "auth4")
 
 
@@ -45,6 +49,14 @@ class Verdict:
     log_text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """A client's conversation has ended without the server's consent."""
+
+    status: str
+    text: str = ""
+
+
 @dataclass(slots=True)
 class AuthRun:
     """One attempt: what a driver may use.  ``who`` names the authenticator in debugging output."""
@@ -54,9 +66,12 @@ class AuthRun:
     initial: bytes | None = None
     values: list[str] = field(default_factory=list)
     """$auth1 and so on, as far as they are set; $1 and so on are the same."""
+    source: str = ""
+    """What was expanded last."""
 
     def expand(self, source: str) -> str:
         """Return the expansion of an option; raises ExpansionError."""
+        self.source = source
         return expand(source, self.scope)
 
     def add(self, *values: bytes | str) -> None:
@@ -84,7 +99,7 @@ class AuthRun:
 
 
 Server = Generator[bytes, bytes, Verdict]
-Client = Generator[bytes | None, bytes | None, str]
+Client = Generator[bytes | None, bytes | None, GaveUp]
 
 _TRUE: Final = frozenset({"1", "yes", "true"})
 _FALSE: Final = frozenset({"", "0", "no", "false"})
@@ -97,12 +112,21 @@ class Authenticator:
 
     takes_initial = True
     """Data may come with the AUTH command."""
+    least_answers = 0
+    """As a client, so many challenges are answered before a server's consent is believed."""
+    server_options: tuple[str, ...] = ("server_condition",)
+    client_options: tuple[str, ...] = ()
+    """The options one of which makes it usable as a server, or as a client."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.name = instance.name
         self.options = instance.options
         self.public_name: str = instance.options.public_name or instance.name
+        settings = (getattr(self.options, name) for name in sorted(dir(self.options))
+                    if name.startswith("client_") and name != "client_set_id")
+        self.client_sources = tuple(x for x in settings if isinstance(x, str) and "$" in x)
+        """The client's settings that may be different from message to message."""
 
     def check(self) -> None:
         """Refuse impossible combinations when the configuration is read; raise ConfigError."""
@@ -110,12 +134,12 @@ class Authenticator:
     @property
     def is_server(self) -> bool:
         """The options make it usable as a server."""
-        return False
+        return any(getattr(self.options, name) is not None for name in self.server_options)
 
     @property
     def is_client(self) -> bool:
         """The options make it usable as a client."""
-        return False
+        return any(getattr(self.options, name) is not None for name in self.client_options)
 
     def server(self, run: AuthRun) -> Server:
         """Authenticate a client."""

@@ -5,7 +5,17 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from pyexim.auth.base import FAIL, Authenticator, AuthRun, Client, Server, Verdict
+from pyexim.auth.base import (
+    ERROR,
+    FAIL,
+    UNEXPECTED_CHALLENGE,
+    Authenticator,
+    AuthRun,
+    Client,
+    GaveUp,
+    Server,
+    Verdict,
+)
 from pyexim.auth.options import AuthenticatorOptions
 from pyexim.base.errors import ConfigError
 from pyexim.base.octets import to_bytes
@@ -35,18 +45,13 @@ class CramMd5(Authenticator):
     Options = CramMd5Options
     options: CramMd5Options
     takes_initial = False
+    least_answers = 1
+    server_options = ("server_secret",)
+    client_options = ("client_secret",)
 
     def check(self) -> None:
         if "public_name" not in self.instance.set_places:
             raise ConfigError(f"no public name specified for the {self.name} authenticator")
-
-    @property
-    def is_server(self) -> bool:
-        return self.options.server_secret is not None
-
-    @property
-    def is_client(self) -> bool:
-        return self.options.client_secret is not None
 
     def server(self, run: AuthRun) -> Server:
         """Challenge the client, and compare its digest with what the user's secret gives."""
@@ -71,9 +76,9 @@ class CramMd5(Authenticator):
         name = run.expand(o.client_name) if o.client_name is not None else run.scope.services.primary_hostname
         challenge = yield None
         if challenge is None:
-            return "Invalid base64 string in challenge"
+            return GaveUp(ERROR, "bad base 64 string in challenge")
         yield to_bytes(name) + b" " + cram(to_bytes(secret), challenge)
-        return "Another challenge after the response"
+        return GaveUp(UNEXPECTED_CHALLENGE)
 
 
 def cram(secret: bytes, challenge: bytes) -> bytes:

@@ -6,16 +6,19 @@ Spec: RFC 4954 section 4.
 from __future__ import annotations
 
 import binascii
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyexim.auth.base import (
     BAD_BASE64,
     CANCELLED,
     DEFER,
+    ERROR,
     FAIL,
+    SKIPPED,
     UNEXPECTED,
     Authenticator,
     AuthRun,
+    GaveUp,
     Verdict,
 )
 from pyexim.base.errors import ExpansionError, ForcedFail
@@ -41,6 +44,56 @@ def decode(text: str) -> bytes | None:
     if _form.match(text) is None:  # the library's own strict mode lets "QQQQ=" pass
         return None
     return binascii.a2b_base64(to_bytes(text))
+
+
+class Line(NamedTuple):
+    """A line that a client sends, and how logs show it: what may be secret is not."""
+
+    text: str
+    shown: str
+
+
+class ClientDialogue:
+    """One AUTH command, from the client's side: challenges in, lines or the reason for giving up out."""
+
+    def __init__(self, driver: Authenticator, run: AuthRun) -> None:
+        self.driver = driver
+        self.run = run
+        self._client = driver.client(run)
+        self.answers = 0
+        """So many challenges have been answered."""
+
+    def begin(self) -> Line | GaveUp:
+        """Return the AUTH command."""
+        data = self._advance(None, first=True)
+        if isinstance(data, GaveUp):
+            return data
+        command = f"AUTH {self.driver.public_name}"
+        if data is None:
+            return Line(command, command)
+        text = encode(data) or EMPTY
+        return Line(f"{command} {text}", f"{command} {'*' * len(text)}")
+
+    def answer(self, challenge: str) -> Line | GaveUp:
+        """Take a challenge, the text of a 334 reply behind its code; the answer."""
+        data = self._advance(decode(challenge[1:]) if challenge[:1] == " " else None)
+        if isinstance(data, GaveUp):
+            return data
+        self.answers += 1
+        text = encode(data or b"")
+        return Line(text, "*" * len(text))
+
+    def _advance(self, data: bytes | None, *, first: bool = False) -> bytes | GaveUp | None:
+        try:
+            return next(self._client) if first else self._client.send(data)
+        except StopIteration as end:
+            reason: GaveUp = end.value
+            return reason
+        except ForcedFail:
+            return GaveUp(SKIPPED)
+        except ExpansionError as e:
+            return GaveUp(ERROR, f'expansion of "{self.run.source}" failed in {self.driver.name} authenticator: '
+                                 f"{e.text}")
 
 
 class ServerDialogue:

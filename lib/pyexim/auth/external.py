@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyexim.auth.base import Authenticator, AuthRun, Client, Server
+from pyexim.auth.base import ERROR, Authenticator, AuthRun, Client, GaveUp, Server
 from pyexim.auth.options import AuthenticatorOptions
 from pyexim.base.octets import to_bytes
 from pyexim.config.option import STRING, option, options
@@ -27,14 +27,7 @@ class External(Authenticator):
 
     Options = ExternalOptions
     options: ExternalOptions
-
-    @property
-    def is_server(self) -> bool:
-        return self.options.server_condition is not None
-
-    @property
-    def is_client(self) -> bool:
-        return self.options.client_send is not None
+    client_options = ("client_send",)
 
     def server(self, run: AuthRun) -> Server:
         """Take the identity, and let server_condition decide."""
@@ -49,8 +42,5 @@ class External(Authenticator):
     def client(self, run: AuthRun) -> Client:
         """Claim the identity, which may be empty: that of the channel."""
         identity = to_bytes(run.expand(self.options.client_send or ""))
-        challenge = yield identity
-        if challenge is None:
-            return "Invalid base64 string in server response"
-        yield b""
-        return "Another challenge after the response"
+        yield identity
+        return GaveUp(ERROR, f"Too few items in client_send in {self.name} authenticator")

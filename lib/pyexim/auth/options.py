@@ -12,11 +12,9 @@ class AuthenticatorOptions:
     SPEC = "33.1"
 
     client_condition: str | None = option(STRING, None, expanded=True,
-        doc="As a client, use this authenticator only if the expansion is true.",
-        no_effect="authentication as a client is not there yet")
+        doc="As a client, use this authenticator only if the expansion is true.")
     client_set_id: str | None = option(STRING, None, expanded=True,
-        doc="As a client, what $authenticated_id of the delivery is set to.",
-        no_effect="authentication as a client is not there yet")
+        doc="As a client, who we are in the log lines of deliveries.")
     driver: str | None = option(STRING, None,
         doc="The authenticator's driver.")
     public_name: str | None = option(STRING, None,

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from pyexim.auth.base import Authenticator, AuthRun, Client, Server
+from pyexim.auth.base import (
+    AUTH_VARIABLES,
+    CANCELLED,
+    UNEXPECTED_CHALLENGE,
+    Authenticator,
+    AuthRun,
+    Client,
+    GaveUp,
+    Server,
+)
 from pyexim.auth.options import AuthenticatorOptions
 from pyexim.base.octets import to_bytes
 from pyexim.base.pattern import lazy_pattern
@@ -13,8 +22,6 @@ from pyexim.expand.lists import split_list
 
 MAX_STRINGS: Final = 20
 """So many strings of the client are kept, at most."""
-MAX_PROMPTS: Final = 3
-"""So many prompts of a server are kept in variables."""
 
 
 @options
@@ -36,14 +43,7 @@ class Plaintext(Authenticator):
 
     Options = PlaintextOptions
     options: PlaintextOptions
-
-    @property
-    def is_server(self) -> bool:
-        return self.options.server_condition is not None
-
-    @property
-    def is_client(self) -> bool:
-        return self.options.client_send is not None
+    client_options = ("client_send",)
 
     def server(self, run: AuthRun) -> Server:
         """Collect strings until there are as many as prompts, then let server_condition decide."""
@@ -57,20 +57,18 @@ class Plaintext(Authenticator):
         return self.judge(run)
 
     def client(self, run: AuthRun) -> Client:
-        """Send the strings, one after another; the prompts are $auth1 to $auth3 in those that follow."""
+        """Send the strings, one after another; the prompts are $auth1 and so on in those that follow."""
         o = self.options
         challenge: bytes | None = b""
         for number, item in enumerate(split_list(o.client_send or "")):
             if number > 0:
                 if challenge is None and not o.client_ignore_invalid_base64:
-                    return "Invalid base64 string in server response"
-                if len(run.values) < MAX_PROMPTS:
+                    return GaveUp(CANCELLED, "Invalid base64 string in server response")
+                if len(run.values) < len(AUTH_VARIABLES):
                     run.add(challenge or b"")
             data = circumflexes(to_bytes(run.expand(item)))
             challenge = yield (data if data or number > 0 else None)
-        if challenge is None and not o.client_ignore_invalid_base64:
-            return "Invalid base64 string in server response"
-        return "Too few items in client_send in " + self.name
+        return GaveUp(UNEXPECTED_CHALLENGE)
 
 
 def _take(run: AuthRun, data: bytes) -> None:

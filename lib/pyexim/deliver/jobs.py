@@ -131,7 +131,7 @@ def decode_results(data: bytes, batch: list[Address]) -> list[Result] | None:
             result.flags = tuple(record.get("flags", ()))
             result.submissions = [(list(arguments), text) for arguments, text in record.get("submissions", ())]
             if "auth" in record:
-                result.auth = (record["auth"][0], record["auth"][1])
+                result.auth = tuple(str(x) for x in record["auth"])
             result.retries = [RetryItem(*fields) for fields in record.get("retries", ())]
             results.append(result)
     except (ValueError, KeyError, IndexError, TypeError):

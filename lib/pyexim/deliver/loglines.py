@@ -128,8 +128,12 @@ def tls_fields(result: Result, selected: Callable[[str], bool]) -> str:
         if selected("tls_peerdn") and tls.get("peerdn"):
             out += f' DN="{printable(tls["peerdn"])}"'
     if result.auth:
-        name, *rest = result.auth
-        out += f" A={name}" + "".join(f":{part}" for part in rest if part)
+        name, set_id, *sender = result.auth
+        out += f" A={name}"
+        if set_id:
+            out += f":{printable(set_id)}"
+            if sender and selected("smtp_mailauth"):
+                out += f":{printable(sender[0])}"
     return out
 
 

@@ -71,9 +71,12 @@ class Outcomes:
             if shadow is not None and transport.options.shadow_transport:
                 note = shadow([r.address for r in good], path)
             self._forget_failures(good)
+        hosts: set[tuple[str | None, str | None]] = set()
         for result in results:
             if result.status == OK and not result.return_output:
-                self.record.succeeded(result, first=result is good[0], return_path=path, shadow=note)
+                host = result.host_name, result.host_address
+                self.record.succeeded(result, first=host not in hosts, return_path=path, shadow=note)
+                hosts.add(host)
             else:
                 self._not_delivered(result, transport, path)
 

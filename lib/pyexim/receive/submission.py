@@ -113,8 +113,9 @@ def make_task(submission: Submission, conn: Connection, run: ReceiveRun) -> Task
         message.sender_address = own
         message.sender_local = True
         if local:
-            conn.authenticated_id = login
-            conn.authenticated_sender = untaint(own)
+            # -oMai and -oMas of a trusted caller stand above these.
+            conn.authenticated_id = conn.authenticated_id or login
+            conn.authenticated_sender = conn.authenticated_sender or untaint(own)
     envelope = Envelope(raw_sender=message.sender_address, reference=services.message_reference)
     if message.sender_address and rewrite.has_rules(run.config, "F"):
         unrewritten = message.sender_address

@@ -1,6 +1,6 @@
 """The client's side of SMTP and LMTP, without any I/O: octets in, events and octets out.
 
-    client.greet()                          # or hello(), transaction(), reset(), quit()
+    client.greet()                          # or hello(), authenticate(), transaction(), reset(), quit()
     while (event := client.next_event()) is not IDLE:
         if event is SEND_BODY:              # the peer waits for the message
             channel.write(client.data_to_send()); write the message; client.body_sent()
@@ -51,6 +51,7 @@ class Awaiting(Enum):
 
     GREETING = "initial connection"
     HELLO = "hello"
+    AUTH = "auth"
     MAIL = "mail"
     RCPT = "rcpt"
     DATA = "data"
@@ -68,7 +69,8 @@ class Awaited(NamedTuple):
 
     kind: Awaiting
     text: str
-    """The command, for log texts; "end of data" and "initial connection" where there is none."""
+    """The command, for log texts (with stars for what may be secret); "end of data" and "initial connection" where
+    there is none."""
     number: int = 0
     """Number of the recipient, where the reply belongs to one."""
     pipelined: bool = False
@@ -169,6 +171,11 @@ class SmtpClient:
         self.capabilities = {}
         self.ehlo_refused = None
         self._command(Awaiting.HELLO, f"{'LHLO' if self.lmtp else 'EHLO' if extended else 'HELO'} {name}")
+
+    def authenticate(self, line: str, shown: str) -> None:
+        """Send a line of an authentication, AUTH or an answer; logs have it as ``shown``."""
+        self._out.append(line + "\r\n")
+        self._awaited.append(Awaited(Awaiting.AUTH, shown))
 
     def transaction(self, envelope: Envelope) -> Transaction:
         """Begin a transaction; the replies are collected in the object returned."""

@@ -53,7 +53,8 @@ class Result:
     flags: tuple[str, ...] = ()
     """Facts for the log line: "continued" (asterisk), "pipelining", "chunking", "prdr", "utf8"..."""
     tls: dict[str, str] = field(default_factory=dict)
-    auth: tuple[str, str] | None = None
+    auth: tuple[str, ...] | None = None
+    """The authenticator, as whom, and AUTH= of MAIL, as far as there are such."""
     output: str | None = None
     """Output of a pipe that is to be returned or logged."""
     return_output: bool = False

@@ -21,10 +21,10 @@ from pyexim.model.address import Address
 from pyexim.model.host import Host
 from pyexim.net.channel import Channel
 from pyexim.net.connect import connect_tcp, dscp_value
-from pyexim.retry.errors import ERRNO_AUTHFAIL, ERRNO_EXPANDFAIL, ERRNO_TLSREQUIRED
+from pyexim.retry.errors import ERRNO_EXPANDFAIL, ERRNO_TLSREQUIRED
 from pyexim.smtp.client import SmtpClient
+from pyexim.transports import smtp_auth, write
 from pyexim.transports import smtp_errors as errors
-from pyexim.transports import write
 from pyexim.transports.base import DEFER, FAIL, Result, Transport, TransportRun
 from pyexim.transports.smtp_errors import HOST, Failure
 from pyexim.transports.smtp_hosts import (
@@ -54,6 +54,7 @@ class Smtp(Transport):
         self.protocol = o.protocol or "smtp"
         self.lmtp = self.protocol == "lmtp"
         self.limits = Limits(o.command_timeout, o.data_timeout, o.final_timeout)
+        self.may_authenticate = bool(self.options.hosts_try_auth or self.options.hosts_require_auth)
         self._dscp: int | None = None
 
     def check(self) -> None:
@@ -82,7 +83,7 @@ class Smtp(Transport):
             hosts = host_list(self, batch, run)
             return HostLoop(self, batch, run, hosts, port).go()
         except Unable as e:
-            return [Result(a, e.status, e.text, e.errno) for a in batch]
+            return [e.result(a) for a in batch]
         except write.WriteError as e:
             return [Result(a, DEFER, e.text, e.errno) for a in batch]
         finally:
@@ -112,7 +113,7 @@ class Smtp(Transport):
         source = self.options.interface
         return None if source is None else expand_interface(source, host, scope, self.name)
 
-    def _in_list(self, name: str, host: Host, scope: Scope) -> bool:
+    def in_list(self, name: str, host: Host, scope: Scope) -> bool:
         """Tell whether a host is in one of the host lists; a list that cannot be checked does not match."""
         source = getattr(self.options, name)
         if source is None or source == "":
@@ -126,10 +127,11 @@ class Smtp(Transport):
     def converse(self, attempt: Attempt, batch: list[Address], run: TransportRun) -> Sent | Failure:
         """Deliver to one host, down a live connection where there is one."""
         scope, host = run.scope, attempt.host
-        scope.host = host
         copy = write.prepare(batch, run, self.options)
         helo = self._helo(run)
         identity = f"{helo or self.options.helo_data} {attempt.interface or ''}"
+        if self.may_authenticate:
+            identity += smtp_auth.identity(self, host, scope)
         key = connection_key(self.name, host.name, host.address or "", attempt.port, identity)
         conn = run.continued
         if conn is None and scope.services.pool is not None:
@@ -142,13 +144,16 @@ class Smtp(Transport):
                 return outcome
             # The server has closed an idle connection, which it may: this says nothing about the host.
             attempt.flags.clear()
+            attempt.auth = None
         opened = self._open(attempt, run, helo)
         if isinstance(opened, Failure):
             return opened
         session, name = opened
         refused = self._require(session, host, scope)
+        if refused is None and self.may_authenticate:
+            refused = smtp_auth.authenticate(self, session, attempt, run)
         if refused is not None:
-            session.quit()
+            session.leave(refused)
             return refused
         sent = self._send(session, attempt, batch, run, copy)
         self._part(session, sent, attempt, key, name, run, 1)
@@ -212,7 +217,7 @@ class Smtp(Transport):
             session.quit()
             scope.services.log.main(f"H={host.name} [{host.address}]: {e.text}", message_id=run.message.message_id)
             return errors.Failure(errors.HOST, e.text, e.errno, with_host=False)
-        failure = session.start(name, extended=not self._in_list("hosts_avoid_esmtp", host, scope), greeted=greeted)
+        failure = session.start(name, extended=not self.in_list("hosts_avoid_esmtp", host, scope), greeted=greeted)
         if failure is not None:
             session.leave(failure)
             return failure
@@ -233,20 +238,16 @@ class Smtp(Transport):
                        errors.detail(host))
 
     def _require(self, session: Session, host: Host, scope: Scope) -> Failure | None:
-        """Refuse to go on where the options want TLS or authentication."""
+        """Refuse to go on where the options want TLS."""
         can = session.client.capabilities
         detail = errors.detail(host)
-        if self._in_list("hosts_require_dane", host, scope):
+        if self.in_list("hosts_require_dane", host, scope):
             return Failure(HOST, "DANE is required (hosts_require_dane), and this build does not have it",
                            ERRNO_TLSREQUIRED, detail)
-        if self._in_list("hosts_require_tls", host, scope):
+        if self.in_list("hosts_require_tls", host, scope):
             text = "the server did not offer TLS support" if "STARTTLS" not in can else \
                 "this build does not have it (hosts_require_tls)"
             return Failure(HOST, f"a TLS session is required, but {text}", ERRNO_TLSREQUIRED, detail)
-        if self._in_list("hosts_require_auth", host, scope):
-            text = "server did not advertise AUTH support" if "AUTH" not in can else \
-                "this build has no client authentication (hosts_require_auth)"
-            return Failure(HOST, f"authentication required but {text}", ERRNO_AUTHFAIL, detail, with_host=False)
         return None
 
     def _over(self, conn: LiveConnection, key: str, attempt: Attempt, batch: list[Address], run: TransportRun,
@@ -258,11 +259,12 @@ class Smtp(Transport):
         session = Session(Channel(conn.sock), host, self.limits,
                           SmtpClient(lmtp=self.lmtp, capabilities=conn.capabilities), dialogue)
         attempt.flags += ["continued", f"interface={conn.local[0]}:{conn.local[1]}"]
+        session.authenticated = bool(conn.facts.get("authenticated"))
         name = conn.helo
         if conn.capabilities is None:
             # What -MC passes says nothing of the server's abilities.
             name = helo if helo is not None else self._helo_now(run, conn.local)
-            failure = session.hello(name, extended=not self._in_list("hosts_avoid_esmtp", host, run.scope))
+            failure = session.hello(name, extended=not self.in_list("hosts_avoid_esmtp", host, run.scope))
             if failure is not None:
                 session.leave(failure)
                 return failure
@@ -289,12 +291,19 @@ class Smtp(Transport):
             return Sent(failure=Failure(errors.MESSAGE, "utf8 support required but not offered for forwarding", 0,
                                         errors.detail(host), permanent=True))
         if o.hosts_avoid_pipelining is not None:
-            client.pipelining = not self._in_list("hosts_avoid_pipelining", host, scope)
+            client.pipelining = not self.in_list("hosts_avoid_pipelining", host, scope)
+        try:
+            authenticated = smtp_auth.mail_parameter(self, session.authenticated, scope)
+        except Unable:
+            session.quit()
+            raise
         envelope = make_envelope(
             batch, recipients, sender, message, client, size_addition=o.size_addition, smtputf8=smtputf8,
-            chunking=o.transport_filter is None and self._in_list("hosts_try_chunking", host, scope),
-            prdr=len(batch) > 1 and self._in_list("hosts_try_prdr", host, scope),
-            ignore_quota=self.lmtp and o.lmtp_ignore_quota, authenticated=self._authenticated(run))
+            chunking=o.transport_filter is None and self.in_list("hosts_try_chunking", host, scope),
+            prdr=len(batch) > 1 and self.in_list("hosts_try_prdr", host, scope),
+            ignore_quota=self.lmtp and o.lmtp_ignore_quota, authenticated=authenticated)
+        if attempt.auth is not None and authenticated is not None:
+            attempt.auth = (*attempt.auth[:2], authenticated)
         if scope.config.main.mua_wrapper:
             envelope.whole, envelope.chunking, envelope.prdr = True, False, False
         sent = session.send(envelope, copy)
@@ -303,19 +312,6 @@ class Smtp(Transport):
             run.delivered(*taken)
         attempt.flags += sent.flags
         return sent
-
-    def _authenticated(self, run: TransportRun) -> str | None:
-        """Return what AUTH= of MAIL is to say."""
-        source = self.options.authenticated_sender
-        if source is None:
-            return None
-        try:
-            text = expand(source, run.scope)
-        except ForcedFail:
-            return None
-        except ExpansionError as e:
-            raise Unable(f"failed to expand authenticated_sender: {e.text}", -1) from None
-        return text if text and self.options.authenticated_sender_force else None
 
     def _part(self, session: Session, sent: Sent, attempt: Attempt, key: str, helo: str, run: TransportRun,
               count: int) -> None:
@@ -329,7 +325,7 @@ class Smtp(Transport):
         pool.park(LiveConnection(
             sock=sock, transport=self.name, host_name=host.name, host_address=host.address or "",
             host_port=attempt.port, key=key, lmtp=self.lmtp, capabilities=session.client.capabilities, helo=helo,
-            messages=count, limit=limit, local=local_name(sock)))
+            messages=count, limit=limit, local=local_name(sock), facts={"authenticated": session.authenticated}))
 
     # -- one connection at a time
 
@@ -337,7 +333,7 @@ class Smtp(Transport):
         """Note that we connect to a host of serialize_hosts: None where it is none, False where another process has."""
         scope = run.scope
         hints = scope.services.hints
-        if hints is None or not self._in_list("serialize_hosts", host, scope):
+        if hints is None or not self.in_list("serialize_hosts", host, scope):
             return None
         now = scope.services.clock.time()
         return bool(hints.count_in("misc", f"host-serialize-{host.name}", 1, now, SERIALIZE_LIFE))

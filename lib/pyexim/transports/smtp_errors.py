@@ -94,6 +94,8 @@ def refused(what: Awaited, answer: Answer, host: Host) -> Failure:
     permanent = answer.code >= 500
     temporary = 400 <= answer.code < 500
     more = detail(host, answer.code)
+    if what.kind is Awaiting.AUTH:
+        return Failure(HOST, text, 0, detail(host))
     if what.kind in (Awaiting.GREETING, Awaiting.HELLO):
         return Failure(HOST, text, 0, detail(host), permanent)
     number = 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import is_digits
-from pyexim.base.record import dataclass, field
+from pyexim.base.record import dataclass, field, replace
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.model.address import Address
@@ -22,7 +22,7 @@ from pyexim.model.host import Host
 from pyexim.retry.api import RetryItem, RetryRecord, find_record, outlived
 from pyexim.retry.errors import ERRNO_EXPANDFAIL, ERRNO_HRETRY, ERRNO_RCPT4XX, ERRNO_UNKNOWNHOST
 from pyexim.transports.base import DEFER, FAIL, OK, PENDING, Result, TransportRun
-from pyexim.transports.smtp_errors import HOST, MESSAGE, Failure
+from pyexim.transports.smtp_errors import HOST, MESSAGE, RECIPIENT, Failure
 
 if TYPE_CHECKING:
     from pyexim.transports.smtp import Smtp
@@ -31,13 +31,21 @@ SERIALIZE_LIFE: Final = 6 * 3600
 
 
 class Unable(Exception):
-    """The whole batch cannot be delivered, before any host has been tried."""
+    """What is left of the batch cannot be delivered, to whatever host."""
 
-    def __init__(self, text: str, errno: int = -1, *, status: str = DEFER) -> None:
+    def __init__(self, text: str, errno: int = -1, *, status: str = DEFER, panic: bool = True) -> None:
         super().__init__(text)
         self.text = text
         self.errno = errno
         self.status = status
+        self.panic = panic
+        """An error of the set-up goes to the panic log, too."""
+
+    def result(self, address: Address) -> Result:
+        """Return what this means for an address."""
+        result = Result(address, self.status, self.text, self.errno)
+        result.panic = result.panic and self.panic
+        return result
 
 
 @dataclass(slots=True)
@@ -54,6 +62,8 @@ class Attempt:
     continued: bool = False
     interface: str | None = None
     flags: list[str] = field(default_factory=list)
+    auth: tuple[str, ...] | None = None
+    """By which authenticator, as whom and with which AUTH= the message goes there."""
 
 
 def find_port(source: str | None, protocol: str, scope: Scope, name: str) -> int:
@@ -214,7 +224,12 @@ class HostLoop:
             tried += 1
             if host.status != "expired":
                 tried_fresh += 1
-            self._one(attempt)
+            try:
+                self._one(attempt)
+            except Unable as e:
+                for address in list(self.left):
+                    self._settle(address, e.result(address))
+                break
         self._finish(tried, skipped, expired)
         return [self.results[id(a)] for a in self.batch]
 
@@ -228,7 +243,7 @@ class HostLoop:
         run, options = self.run, self.transport.options
         port = host.port if host.port is not None else self.port
         scope = run.scope
-        scope.host = host
+        scope.host = host if host.port is not None else replace(host, port=port)
         conn = run.continued
         if conn is not None and not conn.fits(self.transport.name, host.name, host.address, port):
             return None
@@ -309,6 +324,7 @@ class HostLoop:
             result.confirmation = told.confirmation
             result.size = outcome.size
             if told.status == "ok":
+                result.auth = attempt.auth
                 result.retries = list(forget)
                 if not run.first_attempt:
                     result.retries += [RetryItem(k, delete=True, kind="routing") for k in self._address_keys(address)]
@@ -316,6 +332,8 @@ class HostLoop:
             elif told.status == "defer":
                 if transport.options.event_action is not None:
                     self._event("msg:rcpt:host:defer", result)
+                if host is not self.hosts[-1]:
+                    self._log(Failure(RECIPIENT, told.text, told.errno), attempt)
                 self._remember(address, RetryItem(
                     self._address_keys(address)[0], told.errno, told.more_errno,
                     f"H={host.name} [{host.address}]: {told.text}", kind="routing", domain=address.domain))
@@ -329,7 +347,7 @@ class HostLoop:
         saved = scope.address, scope.router_name, scope.vars
         scope.address, scope.vars = address, {}  # not what is common to the batch
         scope.router_name = address.router.name if address.router is not None else ""
-        text = result.text or (os.strerror(result.errno) if result.errno > 0 else "")
+        text = ": ".join(filter(None, (result.text, os.strerror(result.errno) if result.errno > 0 else "")))
         try:
             self.transport.event(name, scope, text, result.more_errno if "rcpt" in name else result.errno)
         finally:
@@ -345,14 +363,11 @@ class HostLoop:
     def _failed(self, failure: Failure, attempt: Attempt, told: set[int] | None = None) -> None:
         """Note a failure for all that are left (a recipient error: for the one it is about)."""
         run, host = self.run, attempt.host
-        services = run.scope.services
         self.last = (failure, attempt)
-        quiet = self.transport.options.disable_logging
-        if not quiet and (failure.with_host or not failure.text) and (
+        if (failure.with_host or not failure.text) and (
                 failure.kind == HOST or (failure.kind == MESSAGE and not failure.permanent
                                          and not run.scope.config.main.mua_wrapper)):
-            port = attempt.port if services.log.selected("outgoing_port") else None
-            services.log.main(failure.line(host, port).replace("\n", "\\n"), message_id=run.message.message_id)
+            self._log(failure, attempt)
         permanent = failure.permanent
         if failure.kind == HOST and not permanent and self.transport.options.event_action is not None:
             self._event("msg:host:defer", Result(self.left[0], PENDING, failure.text, failure.errno))
@@ -380,6 +395,15 @@ class HostLoop:
                                                   failure.record(host), kind="routing", domain=address.domain))
             self._settle(address, result)
 
+    def _log(self, failure: Failure, attempt: Attempt) -> None:
+        """Log what a host has to do with the delay of a message."""
+        if self.transport.options.disable_logging:
+            return
+        services = self.run.scope.services
+        port = attempt.port if services.log.selected("outgoing_port") else None
+        services.log.main(failure.line(attempt.host, port).replace("\n", "\\n"),
+                          message_id=self.run.message.message_id)
+
     def _result(self, address: Address, status: str, text: str, number: int, more: int,
                 attempt: Attempt | None) -> Result:
         result = Result(address, status, text, number, more)
@@ -406,9 +430,10 @@ class HostLoop:
                 result = self.results[id(address)] = self._untried(address, skipped, expired)
         for address in self.batch:
             result = self.results[id(address)]
-            if result.status == PENDING or result.status == FAIL:
-                seen = {i.key: i for i in self.retries.get(id(address), [])}
-                result.retries = [*result.retries, *seen.values()]
+            # That another host took the message does not make the first one well; about a message that is done
+            # nothing need be remembered.
+            seen = {i.key: i for i in self.retries.get(id(address), []) if result.status != OK or i.kind != "message"}
+            result.retries = [*result.retries, *seen.values()]
             if result.status == PENDING and transport.options.event_action is not None:
                 self._event("msg:rcpt:defer" if result.errno == ERRNO_RCPT4XX else "msg:defer", result)
         hints = run.scope.services.hints

@@ -116,7 +116,7 @@ class SmtpOptions(TransportOptions):
         doc="Hosts that must agree on ALPN.",
         no_effect="TLS is not there yet on the client's side")
     hosts_require_auth: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
-        doc="Hosts with which we must authenticate; as that is not there yet, delivery to them is deferred.")
+        doc="Hosts with which we must authenticate.")
     hosts_require_dane: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
         doc="Hosts that need DANE; as that is not there yet, delivery to them is deferred.")
     hosts_require_ocsp: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
@@ -125,8 +125,7 @@ class SmtpOptions(TransportOptions):
     hosts_require_tls: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
         doc="Hosts with which TLS is required; as that is not there yet, delivery to them is deferred.")
     hosts_try_auth: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
-        doc="Hosts with which we try to authenticate.",
-        no_effect="authentication as a client is not there yet")
+        doc="Hosts with which we try to authenticate.")
     hosts_try_chunking: str | None = option(HOST_LIST, "*", expanded=True, spec="30.4",
         doc="Hosts whose offer of CHUNKING is taken.")
     hosts_try_dane: str | None = option(HOST_LIST, "*", expanded=True, spec="30.4",

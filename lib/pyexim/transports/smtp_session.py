@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from pyexim.base.errors import RemoteProtocolError
-from pyexim.base.octets import shown
+from pyexim.base.octets import shown, to_bytes
 from pyexim.base.record import dataclass, field
 from pyexim.model.address import Address
 from pyexim.model.host import Host
@@ -25,6 +25,7 @@ from pyexim.transports.smtp_errors import Failure
 from pyexim.transports.write import Copy, WriteError, stream_smtp, to_chunking, to_smtp
 
 if TYPE_CHECKING:
+    from pyexim.auth.client import Authenticated, Conversation
     from pyexim.log.debug import Dialogue
 
 INLINE: Final = 256 * 1024
@@ -80,6 +81,7 @@ class Session:
         self.dialogue = dialogue
         """What shows the commands and replies under -v and -d."""
         self.on_close: Callable[[], object] | None = None
+        self.authenticated = False
 
     # -- the dialogue
 
@@ -98,7 +100,8 @@ class Session:
                 data = client.data_to_send()
                 if data:
                     if self.dialogue is not None:
-                        self.dialogue.sent(data)
+                        self.dialogue.sent(data if awaited.kind is not Awaiting.AUTH
+                                           else to_bytes(f"{awaited.text}\r\n"))
                     channel.write(data, channel.monotonic() + limit)
                 data = channel.read(channel.monotonic() + limit)
                 if self.dialogue is not None:
@@ -138,6 +141,22 @@ class Session:
             verb = "LHLO" if client.lmtp else "HELO"
             return errors.refused(Awaited(Awaiting.HELLO, f"{verb} {helo}"), answer or Answer(0, ""), self.host)
         return None
+
+    def authenticate(self, conversation: Conversation) -> Authenticated | Failure:
+        """Go through a conversation about who we are."""
+        try:
+            line = next(conversation)
+            while True:
+                self.client.authenticate(line.text, line.shown)
+                failure = self.run(self.limits.command)
+                answer = self.client.last_answer
+                if failure is not None or answer is None:
+                    conversation.close()
+                    return failure or errors.closed(Awaited(Awaiting.AUTH, line.shown), self.host, None)
+                line = conversation.send(answer)
+        except StopIteration as end:
+            outcome: Authenticated = end.value
+            return outcome
 
     def quit(self) -> None:
         """Say goodbye and close; the answer is taken if it comes at once, so that the server sees an orderly end."""

@@ -2,7 +2,7 @@
 
 Results are kept in the hints database "callout": one record per domain (does it take the empty sender,
 postmaster, a random local part), one per address, or per address and sender where the sender is not
-empty.  The conversation is EHLO or HELO, MAIL, RCPT, QUIT; neither STARTTLS nor AUTH is used yet.
+empty.  The conversation is EHLO or HELO, AUTH as the transport would, MAIL, RCPT, QUIT; STARTTLS is not used yet.
 Spec: sections "Callout verification", "Additional parameters for callouts", "Callout caching".
 """
 
@@ -12,14 +12,22 @@ import json
 import socket
 from typing import Any, Final
 
+from pyexim.auth.client import Authenticated
 from pyexim.base.errors import ExpansionError
 from pyexim.base.octets import is_digits, lower
-from pyexim.base.record import dataclass, field
+from pyexim.base.record import dataclass, field, replace
 from pyexim.expand.engine import expand
 from pyexim.expand.lists import split_list
 from pyexim.expand.scope import Scope
 from pyexim.model.address import Address
 from pyexim.model.host import Host
+from pyexim.smtp.client import Answer, Awaited, Awaiting
+from pyexim.transports import smtp_auth
+from pyexim.transports import smtp_errors as errors
+from pyexim.transports.smtp import Smtp
+from pyexim.transports.smtp_errors import Failure
+from pyexim.transports.smtp_hosts import Unable
+from pyexim.transports.smtp_session import xtext
 from pyexim.verify.api import DEFER, FAIL, OK, Verified, VerifyOptions
 from pyexim.verify.talk import Talk, TalkFailed
 
@@ -81,6 +89,10 @@ class Plan:
     helo: str = ""
     port: int = 25
     interface: str | None = None
+    transport: Smtp | None = None
+    """The transport that would deliver, where it is of the kind."""
+    authenticated: str | None = None
+    """What AUTH= of MAIL says."""
     record: DomainRecord = field(default_factory=DomainRecord)
 
     @property
@@ -111,7 +123,7 @@ def callout(address: Address, role: str, scope: Scope, options: VerifyOptions) -
     controls = scope.facts.get("controls")
     if flush is not None and (controls is None or controls.callout_flush):
         flush()
-    result = _ask_hosts(plan, hosts, scope, use_cache)
+    result = _ask_hosts(plan, hosts, replace(scope, address=address), use_cache)
     result.address = address
     return result
 
@@ -174,6 +186,9 @@ def _plan(address: Address, role: str, scope: Scope, options: VerifyOptions) -> 
         helo=(expand(helo_source, scope) if helo_source and address.transport is not None else "") or default,
         port=_port(getattr(transport, "port", None), lmtp, scope),
         interface=(expand(interface, scope) or None) if interface else None)
+    driver = getattr(address.transport, "driver", None)
+    if isinstance(driver, Smtp):
+        plan.transport = driver
     if "random" in given and main.callout_random_local_part:
         plan.random = expand(main.callout_random_local_part, scope)
     if "postmaster_mailfrom" in given:
@@ -317,6 +332,9 @@ def _ask(plan: Plan, host: Host, scope: Scope, use_cache: bool) -> Outcome:
                     debug.dialogue() if debug is not None else None, host.name)
         talk.greeting()
         talk.hello(plan.helo, lmtp=plan.lmtp)
+        refused = _introduce(plan, talk, host, scope)
+        if refused is not None:
+            return Outcome(DEFER, "", refused)
         return _converse(plan, talk, scope, use_cache)
     except TalkFailed as e:
         if e.code >= 500:
@@ -325,6 +343,48 @@ def _ask(plan: Plan, host: Host, scope: Scope, use_cache: bool) -> Outcome:
     finally:
         if talk is not None:
             talk.quit()
+
+
+def _introduce(plan: Plan, talk: Talk, host: Host, scope: Scope) -> str | None:
+    """Authenticate as the transport would, and settle AUTH= of MAIL; the text if we cannot go on."""
+    transport, scope.host = plan.transport, replace(host, port=host.port or plan.port)
+    if transport is None:
+        return None
+    authenticated = False
+    try:
+        want = smtp_auth.wanted(transport, host, scope)
+        if want and "AUTH" not in talk.capabilities:
+            if want == smtp_auth.REQUIRED:
+                return smtp_auth.required(smtp_auth.NOT_OFFERED, host).text
+        elif want:
+            outcome = _authenticate(transport, talk, host, scope)
+            failure = outcome if isinstance(outcome, Failure) else smtp_auth.judge(outcome, want, host)
+            if failure is not None:
+                return failure.text
+            authenticated = isinstance(outcome, Authenticated) and bool(outcome.name)
+        plan.authenticated = smtp_auth.mail_parameter(transport, authenticated, scope)
+    except Unable as e:
+        return e.text
+    return None
+
+
+def _authenticate(transport: Smtp, talk: Talk, host: Host, scope: Scope) -> Authenticated | Failure:
+    """Go through the conversation about who we are."""
+    message_id = scope.message.message_id if scope.message is not None else None
+    conversation = smtp_auth.conversation(transport, host, talk.capabilities["AUTH"], scope, message_id)
+    try:
+        line = next(conversation)
+        while True:
+            code = talk.command(line.text, line.shown)
+            line = conversation.send(Answer(code, talk.response))
+    except StopIteration as end:
+        outcome: Authenticated = end.value
+        return outcome
+    except TalkFailed as e:
+        what = Awaited(Awaiting.AUTH, talk.sent)
+        if e.error is None:
+            return errors.malformed(what, talk.response, host)
+        return errors.timed_out(what, host, 0) if isinstance(e.error, TimeoutError) else errors.closed(what, host, None)
 
 
 def _converse(plan: Plan, talk: Talk, scope: Scope, use_cache: bool) -> Outcome:
@@ -361,7 +421,8 @@ def _converse(plan: Plan, talk: Talk, scope: Scope, use_cache: bool) -> Outcome:
 
 def _mail(plan: Plan, talk: Talk, sender: str, scope: Scope, use_cache: bool) -> Outcome | None:
     """Send MAIL; the outcome if it is refused."""
-    code = talk.command(f"MAIL FROM:<{sender}>")
+    parameter = "" if plan.authenticated is None else f" AUTH={xtext(plan.authenticated)}"
+    code = talk.command(f"MAIL FROM:<{sender}>{parameter}")
     if code // 100 == 2:
         return None
     response = talk.response.replace("\n", "\\n")

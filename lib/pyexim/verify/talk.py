@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pyexim.base.octets import shown
 from pyexim.net.channel import Channel
 from pyexim.net.connect import connect_tcp
+from pyexim.smtp.client import parse_capabilities
 
 if TYPE_CHECKING:
     from pyexim.log.debug import Dialogue
@@ -24,14 +25,19 @@ _LAST: Final = re.compile(r"(?:.*\n)?(\d{3})(?: [^\n]*|)\r?\n\Z", re.ASCII | re.
 
 
 class TalkFailed(Exception):
-    """The conversation cannot go on.  ``code`` 0: no reply; otherwise that of a refusal."""
+    """The conversation cannot go on.  ``code`` 0: no reply; otherwise that of a refusal.
 
-    def __init__(self, text: str, code: int = 0, sent: str = "", response: str = "") -> None:
+    ``error`` is what the system says of it; None where the reply was none.
+    """
+
+    def __init__(self, text: str, code: int = 0, sent: str = "", response: str = "",
+                 error: OSError | None = None) -> None:
         super().__init__(text)
         self.text = text
         self.code = code
         self.sent = sent
         self.response = response
+        self.error = error
 
 
 class Talk:
@@ -44,6 +50,7 @@ class Talk:
         self._channel: Channel | None = None
         self.sent = "initial connection"
         self.response = ""
+        self.capabilities: dict[str, str] = {}
         if dialogue is not None:
             dialogue.connecting(host_name or address, address, port, interface)
         try:
@@ -64,24 +71,26 @@ class Talk:
         code = self.command(f"{'LHLO' if lmtp else 'EHLO'} {name}")
         if code // 100 != 2 and not lmtp:
             code = self.command(f"HELO {name}")
+        else:
+            self.capabilities = parse_capabilities(self.response)
         self._welcome(code)
 
     def _welcome(self, code: int) -> None:
         if code // 100 != 2:
             raise TalkFailed(self.error(), code, self.sent, self.response)
 
-    def command(self, text: str) -> int:
-        """Send a command and return the code of its reply."""
+    def command(self, text: str, shown: str | None = None) -> int:
+        """Send a command and return the code of its reply; logs have it as ``shown``."""
         if "\r" in text or "\n" in text:
             raise TalkFailed("line end in a command")
-        self.sent = text
+        self.sent = text if shown is None else shown
         assert self._channel is not None
         if self._dialogue is not None:
-            self._dialogue.sent(text.encode("latin-1") + b"\r\n")
+            self._dialogue.sent(self.sent.encode("latin-1") + b"\r\n")
         try:
             self._channel.write(text.encode("latin-1") + b"\r\n", monotonic() + self._timeout)
         except OSError as e:
-            raise TalkFailed(f'response to "{text}" was: {self._what(e)}') from None
+            raise TalkFailed(f'response to "{self.sent}" was: {self._what(e)}', error=e) from None
         return self._reply()
 
     def error(self) -> str:
@@ -103,9 +112,9 @@ class Talk:
             try:
                 more = self._channel.read(deadline)
             except OSError as e:
-                raise TalkFailed(f'response to "{self.sent}" was: {self._what(e)}') from None
+                raise TalkFailed(f'response to "{self.sent}" was: {self._what(e)}', error=e) from None
             if not more:
-                raise TalkFailed(f'response to "{self.sent}" was: connection dropped')
+                raise TalkFailed(f'response to "{self.sent}" was: connection dropped', error=ConnectionError())
             if self._dialogue is not None:
                 self._dialogue.received(more)
             data += more
@@ -115,7 +124,8 @@ class Talk:
                 self.response = shown(text.replace("\r\n", "\n").rstrip("\n"))
                 return int(match.group(1))
             if len(data) > MAX_REPLY or (text.endswith("\n") and not (text[:3].isascii() and text[:3].isdigit())):
-                self.response = shown(text[:200])
+                self.response = shown(text[:200].rstrip("\r\n"))
+                self._drop()  # whoever talks like that is not told goodbye
                 raise TalkFailed(f'response to "{self.sent}" was: {text[:200]!r}')
 
     def quit(self) -> None:
@@ -126,6 +136,11 @@ class Talk:
             self._dialogue.sent(b"QUIT\r\n")
         with suppress(OSError):
             self._channel.write(b"QUIT\r\n", monotonic() + 1)
+        self._drop()
+
+    def _drop(self) -> None:
+        """Close without a word."""
+        assert self._channel is not None
         self._channel.close()
         if self._dialogue is not None:
             self._dialogue.closed()

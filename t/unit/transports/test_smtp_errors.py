@@ -129,7 +129,7 @@ def test_the_next_host_is_tried() -> None:
         d = Delivery("smtp", port=str(server.port))
         result, = d.run(hosts=[Host("one", "127.0.0.9", mx=1), Host("two", "127.0.0.1", mx=2)])
     assert result.status == "ok" and result.host_name == "two" and result.confirmation == "250 queued"
-    assert [i.key for i in result.retries] == []
+    assert [i.key for i in result.retries] == [f"T:one:127.0.0.9:{server.port}"]
     assert d.log.lines == ["H=one [127.0.0.9] Connection refused"]
 
 
