@@ -6,11 +6,13 @@ VENV = .venv
 BIN = $(VENV)/bin
 JOBS ?= 2
 STAMP = $(VENV)/.installed
+PREFIX ?= /opt/pyexim
 SETUID ?= yes
+EXTRAS ?= tls,lmdb,redis,mysql,pgsql,ldap
 # What a command's time would otherwise go into is the start of an interpreter; optional, for there may be no compiler.
 LAUNCHER = src/launcher
 
-.PHONY: all run stop test check unit interop root clean settings install install-links help compare
+.PHONY: all run stop test check unit interop root clean settings install install-links uninstall help compare
 
 all: $(STAMP) $(LAUNCHER)
 
@@ -66,13 +68,18 @@ settings:
 	@$(PYTHON) etc/make_settings.py $(MAKEOVERRIDES)
 	@$(PYTHON) etc/build_launcher.py
 
-# SETUID=no: then commands of ordinary users need the daemon.
-install: $(STAMP)
-	@$(PYTHON) etc/install.py --destdir "$(DESTDIR)" --setuid "$(SETUID)"
+# SETUID=no: then commands of ordinary users need the daemon.  EXTRAS: the optional features of setup.py, if not all.
+INSTALLER = $(PYTHON) etc/install.py --destdir "$(DESTDIR)" --prefix "$(PREFIX)" --setuid "$(SETUID)" --extras "$(EXTRAS)"
+install:
+	@$(INSTALLER)
 
-# The same, and sendmail, mailq, newaliases, runq, rsmtp, rmail become pyexim.
-install-links: $(STAMP)
-	@$(PYTHON) etc/install.py --destdir "$(DESTDIR)" --setuid "$(SETUID)" --links
+# The same, and sendmail, exim, mailq, newaliases, runq, rsmtp, rmail and the utilities become pyexim's.
+install-links:
+	@$(INSTALLER) --links
+
+# Removes what was installed, and makes those names again what they were.
+uninstall:
+	@$(INSTALLER) --uninstall
 
 clean:
 	rm -rf $(LAUNCHER) $(VENV) build dist run *.egg-info lib/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

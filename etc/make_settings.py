@@ -10,7 +10,7 @@ sys.path.insert(0, str(ROOT / "lib"))
 
 from pyexim import settings  # noqa: E402 - the tree's own, whatever is installed
 
-OF_MAKE = ("PYTHON", "DESTDIR", "SETUID", "CC")
+OF_MAKE = ("PYTHON", "DESTDIR", "PREFIX", "SETUID", "EXTRAS", "CC")
 """Variables of the Makefile itself, which come along."""
 
 

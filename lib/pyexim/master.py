@@ -41,6 +41,7 @@ from pyexim.startup.work import (
     deliver_run,
     launch_starter,
     make_receive_run,
+    make_spool,
     report_crash,
     send_job,
 )
@@ -220,6 +221,7 @@ class Master:
         if c.pid_file is not None or (c.listen and not c.interfaces and not c.inherit_socket):
             self.pid_path = pidfile.path_of(self.process)
         if self.pid_path:
+            make_spool(self.process)  # where the file is by default
             error = pidfile.write(self.pid_path, os.getpid())
             if error:
                 self.process.log.panic(error)

@@ -107,3 +107,44 @@ forward:
         with live.session() as c:
             assert c.send("bob@test.example").startswith("250")
         wait_until(lambda: "hello" in live.mail("alice"), "mail by way of the file that only its owner can read")
+
+
+@pytest.mark.parametrize("first", ["daemon", "command"])
+def test_the_first_start_on_a_new_host_makes_a_spool_for_the_exim_user(first: str) -> None:
+    with Live() as live:
+        spool = live.top / "var" / "spool" / "exim"
+        text = live.conf.read_text().replace(f"{live.top}/log", f"{spool}/log")
+        live.conf.write_text(text.replace(f"{live.top}/spool", str(spool)))
+        (live.top / "log").rmdir()
+        (live.top / "log").symlink_to(spool / "log")
+        if first == "daemon":
+            live.start()
+            with live.session() as c:
+                assert c.send("alice@test.example").startswith("250")
+        else:
+            assert live.run("-odi", "alice@test.example", stdin="Subject: x\n\nhello\n").returncode == 0
+        wait_until(lambda: "hello" in live.mail("alice"), "mail")
+        made = [spool, *spool.rglob("*")]
+        assert {"input", "log", "mainlog"} <= {p.name for p in made}
+        assert {p.stat().st_uid for p in (spool.parent, *made)} == {uid(mail_user())}
+        assert spool.stat().st_mode & 0o7777 == 0o750
+
+
+def test_required_files_of_a_user_in_a_closed_home() -> None:
+    rules = "\n".join(f"{who}:\n  driver = accept\n  domains = test.example\n  local_parts = {who}\n"
+                      f"  require_files = {files}\n  transport = file\n  no_verify"
+                      for who, files in (("dave", "games:@TOP@/home/yes:!@TOP@/home/no"),
+                                         ("erin", "daemon:@TOP@/home/yes"), ("frank", "daemon:+@TOP@/home/yes")))
+    with Live(routers=rules) as live:
+        home = live.top / "home"
+        home.mkdir(mode=0o700)
+        (home / "yes").write_text("x")
+        for path in (home, home / "yes"):
+            os.chown(path, uid("games"), 0)
+        live.start()
+        with live.session() as c:
+            for who in ("dave", "erin", "frank"):
+                assert c.send(f"{who}@test.example").startswith("250")
+        log = live.wait_log("== erin@test.example")
+        wait_until(lambda: "=> dave" in live.log() and "** frank" in live.log(), "two deliveries")
+        assert f"require_files: error for {home}/yes: Permission denied" in log

@@ -219,10 +219,25 @@ CHECKS: Final = frozenset({"be", "bf", "bt", "bv", "bvs", "bh", "brt", "brw"})
 """What commandline_checks_require_admin restricts."""
 
 
+POWERLESS: Final = CHECKS | {"bV", "bP", "info", "bi", "pid_file"}
+"""What anybody can do without a daemon and without privilege."""
+
+
 def require_admin(process: Process) -> None:
     """Refuse a caller who is no admin user."""
     if not process.identity.admin:
         raise UsageError("exim: permission denied")
+
+
+def _lacks_power(process: Process) -> bool:
+    """Tell whether an ordinary user's command can do nothing by itself: as in src/launcher.c, where that was built."""
+    me = process.identity
+    if me.privileged or me.dropped or me.uid == 0 or process.config_changed or process.command.mode in POWERLESS:
+        return False
+    place = process.config.main.spool_directory or "/"
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    return not os.access(place, os.W_OK | os.X_OK)
 
 
 def _check_pid_file(process: Process) -> None:
@@ -236,6 +251,10 @@ def _check_pid_file(process: Process) -> None:
 def run(process: Process) -> int:
     """Run the mode of a configured process."""
     command = process.command
+    if _lacks_power(process):
+        _error("pyexim: no mail daemon took the command, and without one it needs privilege that this program has not "
+               "(it is not set-uid root): nothing has been done, try again later")
+        return os.EX_TEMPFAIL
     if command.syslog_tag is not None and not process.identity.admin:
         raise UsageError("exim: you lack sufficient privilege to specify syslog process name")
     _check_pid_file(process)

@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from pyexim.base.directories import make_directories
 from pyexim.hints.memory import counted
+from pyexim.settings import SPOOL_DIRECTORY_MODE
 
 if TYPE_CHECKING:
     import sqlite3
@@ -221,9 +223,7 @@ class SqliteHints:
     def _connect(self, database: str, path: str) -> _Open:
         import sqlite3
         self._forget(database)
-        if not os.path.isdir(self._directory):
-            os.makedirs(self._directory, 0o750, exist_ok=True)
-            self._own(self._directory)
+        make_directories(self._directory, SPOOL_DIRECTORY_MODE, self._uid, self._gid)
         if not os.path.exists(path):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o640))
             self._own(path)

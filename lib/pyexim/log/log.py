@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from pyexim.base.clock import Clock, SystemClock
+from pyexim.base.directories import make_directories
 from pyexim.base.record import dataclass, field
 
 if TYPE_CHECKING:
@@ -214,9 +215,7 @@ class Log:
             fd = os.open(path, flags, self.settings.file_mode)
         except FileNotFoundError:
             directory = os.path.dirname(path)
-            os.makedirs(directory, self.settings.directory_mode, exist_ok=True)
-            if os.geteuid() == 0 and self.settings.uid >= 0:
-                os.chown(directory, self.settings.uid, self.settings.gid)
+            make_directories(directory, self.settings.directory_mode, self.settings.uid, self.settings.gid)
             fd = os.open(path, flags, self.settings.file_mode)
         if os.geteuid() == 0 and self.settings.uid >= 0:
             st = os.fstat(fd)

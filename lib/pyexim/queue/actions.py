@@ -19,7 +19,7 @@ from pyexim.expand.scope import LogSink
 from pyexim.mailfmt.address import parse_address
 from pyexim.model.message import Recipient
 from pyexim.spool import api as spool
-from pyexim.spool.names import directory_for
+from pyexim.spool.names import directory_for, make_directory
 
 Write = Callable[[bytes], object]
 
@@ -219,11 +219,7 @@ def move(locked: spool.LockedMessage, run: ActionRun) -> bool:
         return False
     letter = message_id[5] if target.split else ""
     for kind in ("input", "msglog"):
-        os.makedirs(directory_for(target, letter, kind), 0o750, exist_ok=True)
-        if os.geteuid() == 0 and target.uid >= 0:
-            for directory in {directory_for(target, letter, kind), directory_for(target, "", kind),
-                              os.path.dirname(directory_for(target, "", kind))}:
-                os.chown(directory, target.uid, target.gid)
+        make_directory(target, directory_for(target, letter, kind))
     old, new = directory_for(run.spool, place.subdirectory), directory_for(target, letter)
     # The header file last: without it the message does not exist, and with both it would twice.
     for suffix in ("-J", "-D"):

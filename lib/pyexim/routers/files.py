@@ -39,7 +39,7 @@ def check_required_files(items: list[str], scope: Scope) -> bool | str:
                 return found
             user = found
             continue
-        result = _check_file(text, user)
+        result = _check_file(text, user, scope)
         if result is not True:
             return result
     return True
@@ -60,7 +60,7 @@ def _user_item(text: str) -> tuple[int, int] | str:
     return user[1], gid
 
 
-def _check_file(text: str, user: tuple[int, int] | None) -> bool | str:
+def _check_file(text: str, user: tuple[int, int] | None, scope: Scope) -> bool | str:
     path = text
     wanted = True
     eacces_means_absent = False
@@ -83,6 +83,11 @@ def _check_file(text: str, user: tuple[int, int] | None) -> bool | str:
             number = errno.EACCES
     except OSError as e:
         number = e.errno or errno.EIO
+        if number == errno.EACCES and scope.services.privileged is not None:
+            # A home directory may be closed to this process; Exim routes as root when it delivers.
+            fd, number = open_as(path, scope, *(user or (0, 0)), None)
+            if fd >= 0:
+                os.close(fd)
     if number == 0:
         return wanted
     if number == errno.ENOENT or (number == errno.EACCES and eacces_means_absent):

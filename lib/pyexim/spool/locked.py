@@ -21,6 +21,7 @@ from pyexim.spool.names import (
     append_line,
     check_id,
     directory_for,
+    make_directory,
     open_new,
     places,
     sync_directory,
@@ -135,7 +136,7 @@ class LockedMessage:
         """
         settings, message_id = self._settings, self.message.message_id
         target = directory_for(settings, self._subdirectory, "Finput")
-        os.makedirs(target, 0o750, exist_ok=True)
+        make_directory(settings, target)
         for suffix in ("-D", "-H"):
             new = f"{target}/{message_id}{suffix}"
             with contextlib.suppress(FileNotFoundError):
@@ -146,7 +147,7 @@ class LockedMessage:
         _unlink(self._path("-H"))
         _unlink(self._path("-D"))
         logs = directory_for(settings, self._subdirectory, "Fmsglog")
-        os.makedirs(logs, 0o750, exist_ok=True)
+        make_directory(settings, logs)
         with contextlib.suppress(FileNotFoundError):
             os.rename(self.msglog_path(), f"{logs}/{message_id}")
 
@@ -158,7 +159,7 @@ class LockedMessage:
         try:
             os.rename(self.msglog_path(), target)
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(target), 0o750, exist_ok=True)
+            make_directory(self._settings, os.path.dirname(target))
             os.rename(self.msglog_path(), target)
 
     def remove_journal(self) -> None:

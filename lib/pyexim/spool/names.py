@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 
+from pyexim.base.directories import make_directories
 from pyexim.base.errors import SpoolError
 from pyexim.base.messageid import is_message_id
 from pyexim.base.record import dataclass
+from pyexim.settings import SPOOL_DIRECTORY_MODE
 
 FILE_MODE = 0o640
-DIRECTORY_MODE = 0o750
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +72,10 @@ def check_id(message_id: str) -> None:
 
 def make_directory(settings: SpoolSettings, path: str) -> None:
     """Make a directory of the spool with those above it that are missing; owner as configured."""
-    if os.path.isdir(path):
-        return
-    parent = os.path.dirname(path)
-    if parent and not os.path.isdir(parent):
-        make_directory(settings, parent)
-    try:
-        os.mkdir(path, DIRECTORY_MODE)
-    except FileExistsError:
-        return
-    own(settings, path)
-    if settings.fsync and parent:
-        with contextlib.suppress(PermissionError):  # above the spool directory others rule
-            sync_directory(parent)
+    for made in make_directories(path, SPOOL_DIRECTORY_MODE, settings.uid, settings.gid):
+        if settings.fsync:
+            with contextlib.suppress(PermissionError):  # above the spool directory others rule
+                sync_directory(os.path.dirname(made))
 
 
 def own(settings: SpoolSettings, target: str | int) -> None:

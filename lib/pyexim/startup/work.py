@@ -6,6 +6,7 @@ which keeps it, and goes on as the exim user.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from pyexim.deliver.api import DeliverRun
 from pyexim.deliver.continued import deliver_with_waiting
 from pyexim.deliver.local import starter_settings
 from pyexim.receive.api import ReceiveRun
+from pyexim.spool.names import make_directory
 from pyexim.startup import preload
 from pyexim.startup.process import Process, id_generator
 
@@ -33,10 +35,17 @@ def load_average() -> int:
         return 0
 
 
+def make_spool(process: Process) -> None:
+    """Make the spool directory, which only root can do on a new host; what is wrong shows when it is used."""
+    with contextlib.suppress(OSError):
+        make_directory(process.spool, process.spool.directory)
+
+
 def become_exim(process: Process) -> None:
     """Give up root's power for good and go on as the exim user."""
     me = process.identity
     if me.privileged:
+        make_spool(process)
         preload.before_changing_user()
         privs.become(me.exim_uid, me.exim_gid)
         me.privileged = False
