@@ -60,7 +60,7 @@ def ask(prefix: Sequence[str], kind: str, head: list[str], subject: str, text: s
         answers = [line.partition("ANSWER ")[2] for line in log.split("\n") if "LOG: ANSWER " in line]
         return answers[0].strip() if answers else "error"
     if out.startswith(("yes", "no")):
-        return out.strip()
+        return out.strip().replace("\n", "\\n")
     return "error"
 
 

@@ -22,9 +22,8 @@ def _outcome(run: AclRun, match: Match) -> int:
     if match.found:
         return OK
     if match.deferred:
-        # Exim reports the trouble where it happens, and the rejection then has no text of its own.
-        run.scope.services.log.panic(match.error)
-        return DEFER
+        # A trouble that was reported where it happened is no text of the rejection too.
+        return DEFER if match.reported else run.deferred(match.error)
     return FAIL
 
 

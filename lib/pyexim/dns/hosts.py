@@ -11,6 +11,8 @@ import random
 import socket
 from collections.abc import Callable
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from pyexim.base.ipaddress import is_ip, reverse_name
@@ -63,12 +65,10 @@ def addresses_of(name: str, scope: Scope) -> Addresses:
     """Look a host name up by the system's means (/etc/hosts, then the DNS)."""
     found = _addresses_of(name, scope)
     debug = scope.services.debug
-    if debug is not None and debug.selected("host_lookup"):
-        debug("host_lookup", f"finding IP address for {name}")
+    if debug is not None and debug.selected("host_lookup") and found.addresses:
+        debug("host_lookup", "gethostbyname2 looked up these IP addresses:")
         for address in found.addresses:
             debug("host_lookup", f"  name={found.name} address={address}")
-        if not found.addresses:
-            debug("host_lookup", f"  {'no answer yet' if found.deferred else 'not found'}: {found.error}")
     return found
 
 
@@ -153,12 +153,16 @@ def look_up_name(conn: Connection, scope: Scope) -> None:
 
     Sets sender_host_name, sender_host_aliases and sender_host_dnssec; or host_lookup_failed, or
     host_lookup_deferred where it may succeed later; failures are logged under host_lookup_failed.
+    A temporary failure with one of several names leaves the host without a name, as in Exim.
     """
     address = conn.sender_host_address
     if address is None or conn.sender_host_name is not None or conn.host_lookup_failed:
         return
+    show = _shown_by(scope)
+    show(f"looking up host name for {address}")
     names, deferred, secure = _names_of(untaint(address), scope)
     if deferred:
+        show("IP address PTR lookup gave temporary error")
         conn.host_lookup_deferred = True
         return
     if not names:
@@ -166,22 +170,48 @@ def look_up_name(conn: Connection, scope: Scope) -> None:
         conn.host_lookup_message = "failed to find host name from IP address"
         _log(conn, scope, f"no host name found for IP address {address}")
         return
+    show(f'IP address lookup yielded "{names[0]}"')
+    for name in names[1:]:
+        show(f'  alias "{name}"')
     good: list[str] = []
     for name in names:
         found = addresses_by_dns(name, scope)  # the DNS alone, as in Exim: /etc/hosts proves nothing to others
-        if found.deferred and not good:
+        if found.deferred:
+            show("temporary error for host name lookup")
             conn.host_lookup_deferred = True
-        if address in found.addresses:
+            return
+        if _leads_back(found, address, show):
             good.append(name)
-        elif not found.deferred:
-            conn.host_lookup_message = f"{address} does not match any IP address for {name}"
     if good:
         conn.sender_host_name, conn.sender_host_aliases = good[0], good[1:]
         conn.sender_host_dnssec = secure
         conn.host_lookup_deferred = False
         conn.host_lookup_message = ""
         return
-    conn.host_lookup_failed = not conn.host_lookup_deferred
+    conn.host_lookup_message = f"{address} does not match any IP address for {names[0]}"
+    show(conn.host_lookup_message)
+    conn.host_lookup_failed = True
+
+
+def _shown_by(scope: Scope) -> Callable[[str], None]:
+    """Return what shows the steps of a host lookup, to whoever debugs."""
+    debug = scope.services.debug
+    return partial(debug, "host_lookup") if debug is not None and debug.selected("host_lookup") else lambda text: None
+
+
+def _leads_back(found: Addresses, address: str, show: Callable[[str], None]) -> bool:
+    """Tell whether an address is among those of a name."""
+    if not found.addresses:
+        show(f"no IP addresses found for {found.name}")
+        return False
+    show(f"checking addresses for {found.name}")
+    for have in found.addresses:
+        if have == address:
+            show(f"  {have} OK")
+            return True
+        show(f"  {have}")
+    show(f"no IP address for {found.name} matched {address}")
+    return False
 
 
 def _log(conn: Connection, scope: Scope, text: str) -> None:
@@ -365,19 +395,38 @@ class LocalMx:
     primary: bool = False
     secondary: bool = False
     deferred: bool = False
-    error: str = ""
 
 
 def local_among_mx(domain: str, scope: Scope, is_local: Ignore, ignore: Ignore | None = None) -> LocalMx:
-    """Tell whether a host of a domain's MX records is this one; ``is_local(name, address)`` judges."""
+    """Tell whether a host of a domain's MX records is this one; ``is_local(name, address)`` judges.
+
+    As in Exim, a host whose addresses are all ignored might as well not be there, one without an address keeps its
+    place, and a temporary failure matters only where no host before this one, or at all, can be used.
+    """
     answer = resolver_of(scope).lookup(domain, "MX")
     if answer.again:
-        return LocalMx(deferred=True, error=answer.error)
-    if not answer:
-        return LocalMx()
-    found = _from_mx(answer, scope, ignore, False, scope.config.main.allow_mx_to_ip, None)
-    local = {h.mx for h in found.hosts if is_local(h.name, h.address or "")}
-    best = min(int(preference) for preference, _ in answer.values)
-    if not local and (found.status == AGAIN or any(h.address is None for h in found.hosts)):
-        return LocalMx(deferred=True, error=found.error or "host lookup deferred")
-    return LocalMx(best in local, bool(local - {best}))
+        return LocalMx(deferred=True)
+    records = sorted({(int(preference), lower(str(name))) for preference, name in answer.values or ()})
+    first: int | None = None
+    """The lowest preference of a host that counts."""
+    usable = deferred = False
+    for preference, same in groupby(records, key=itemgetter(0)):
+        for name in (name for _, name in same if name):
+            found = _mx_addresses(name, scope)
+            if any(is_local(name, address) for address in found.addresses or ("",)
+                   if not (address and ignore and ignore(name, address))):
+                primary = first is None or first == preference
+                return LocalMx(primary, not primary) if primary or usable or not deferred else LocalMx(deferred=True)
+            kept = [a for a in found.addresses if not (ignore and ignore(name, a))]
+            if found.addresses and not kept:
+                continue
+            first = preference if first is None else first
+            usable, deferred = usable or bool(kept), deferred or found.deferred
+    return LocalMx(deferred=deferred and not usable)
+
+
+def _mx_addresses(name: str, scope: Scope) -> Addresses:
+    """Return the addresses of a name in an MX record; an address there counts with allow_mx_to_ip only."""
+    if is_ip(name):
+        return Addresses([name] if scope.config.main.allow_mx_to_ip else [], name)
+    return addresses_by_dns(name, scope)

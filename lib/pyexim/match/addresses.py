@@ -18,10 +18,10 @@ from pyexim.match.items import (
     Match,
     Matcher,
     compiled_list,
-    deferral,
     failing,
     file_item,
     is_query_style,
+    lookup_deferral,
     lookup_item,
     named_item,
     negation,
@@ -248,7 +248,7 @@ def _local_parts_of_domain(item: str, scope: Scope, caseful: bool) -> Matcher:
         for _ in range(MAX_CHAIN):
             result = lookup.find(lookup_type, rest if query else key, None if query else rest, scope)
             if result.deferred:
-                return deferral(result.error)
+                return lookup_deferral(result, scope)
             if not result.found:
                 return None
             outcome, following = _in_local_parts(untaint(result.value), subject, scope, caseful, chained=not query)

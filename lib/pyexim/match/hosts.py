@@ -113,11 +113,14 @@ def compile_hosts(context: Context, text: str) -> CompiledList:
             continue
         flush()
         if item[:1] == "+":
+            # its own flags have judged what is unknown, and a deferral inside is not judged again
             matcher, item_costly, item_constant = named_item(untaint(item[1:]), context, compile_hosts)
         else:
-            matcher, item_costly, item_constant = host_item(item, context.scope), _is_costly(item), True
+            matcher = _judged(host_item(item, context.scope, ignore_unknown=unknown == "ignore"), unknown,
+                              defer if item[:1] != "/" else "", negated)
+            item_costly, item_constant = _is_costly(item), True
         costly, constant = costly or item_costly, constant and item_constant
-        items.append((negated, _judged(matcher, unknown, defer, negated)))
+        items.append((negated, matcher))
     flush()
     return _HostList(items, costly=costly, constant=constant)
 
@@ -133,22 +136,37 @@ def _judged(matcher: Matcher, unknown: str, defer: str, negated: bool) -> Matche
 
     def match(subject: Any, scope: Scope) -> Match | None:
         outcome = matcher(subject, scope)
-        if outcome is None or outcome.found or not (outcome.unknown or outcome.deferred):
+        if outcome is None or outcome.found or outcome.reported or not (outcome.unknown or outcome.deferred):
             return outcome
         flag = unknown if outcome.unknown else defer
         if not flag:
             return outcome
         if flag == "ignore":
+            if scope.services.debug is not None:
+                scope.services.debug("lists", f"{outcome.error}: item ignored by +ignore_"
+                                     f"{'unknown' if outcome.unknown else 'defer'}")
             return None
         about = "unknown" if outcome.unknown else "defer"
         scope.services.log.main(f"{outcome.error}: accepted by +include_{about}")
-        return Match(False, None) if negated else FOUND
+        return Match(not negated, error=outcome.error)
 
     return match
 
 
-def host_item(item: str, scope: Scope, *, in_file: bool = False) -> Matcher:
-    """Compile one item that is no single address and refers to no named list."""
+def _ignoring(matcher: Matcher) -> Matcher:
+    """Compile a line of a file after +ignore_unknown."""
+    def match(subject: Any, scope: Scope) -> Match | None:
+        outcome = matcher(subject, scope)
+        return None if outcome is not None and outcome.unknown else outcome
+
+    return match
+
+
+def host_item(item: str, scope: Scope, *, in_file: bool = False, ignore_unknown: bool = False) -> Matcher:
+    """Compile one item that is no single address and refers to no named list.
+
+    ``ignore_unknown``: the lines of a file that need what cannot be found are passed over one by one.
+    """
     if item == "*":
         return lambda subject, scope: FOUND
     if item == "":
@@ -156,7 +174,11 @@ def host_item(item: str, scope: Scope, *, in_file: bool = False) -> Matcher:
     if item == "@[]":
         return _local_interface
     if item[0] == "/" and not in_file:
-        return file_item(item, lambda line: host_item(line, scope, in_file=True), spaced_comments=False)
+        def line_item(line: str) -> Matcher:
+            matcher = host_item(line, scope, in_file=True)
+            return _ignoring(matcher) if ignore_unknown else matcher
+
+        return file_item(item, line_item, spaced_comments=False)
     if item[0] == "+":
         return named_item(untaint(item[1:]), Context(scope, "host"), compile_hosts)[0]
     network = parse_network(untaint(item))
@@ -196,8 +218,8 @@ def _local_interface(subject: Any, scope: Scope) -> Match | None:
 # -- what needs the host's name
 
 
-def names_of(subject: HostSubject, scope: Scope) -> list[str] | Match:
-    """Return the names of a host, looked up if need be; an unknown outcome or a deferral where there are none."""
+def names_of(subject: HostSubject, scope: Scope, item: str) -> list[str] | Match:
+    """Return the names of a host, looked up if need be for ``item``; an unknown outcome where there are none."""
     if subject.name:
         return [subject.name]
     if subject.addresses_only:
@@ -208,6 +230,9 @@ def names_of(subject: HostSubject, scope: Scope) -> list[str] | Match:
     if conn.sender_host_name is None and not conn.host_lookup_failed:
         from pyexim.dns.hosts import look_up_name  # asks the DNS
 
+        debug = scope.services.debug
+        if debug is not None and debug.selected("host_lookup"):
+            debug("host_lookup", f"sender host name required, to match against {item}")
         look_up_name(conn, scope)
     if conn.sender_host_name is not None:
         return [conn.sender_host_name, *conn.sender_host_aliases]
@@ -221,7 +246,7 @@ def _named_pattern(item: str) -> Matcher:
     def match(subject: Any, scope: Scope) -> Match | None:
         if not subject.address:
             return None
-        names = names_of(subject, scope)
+        names = names_of(subject, scope, item)
         if isinstance(names, Match):
             return names
         for name in names:
@@ -247,18 +272,27 @@ def _address_of_name(name: str) -> Matcher:
         found = addresses_of(wanted, scope)
         if any(parse(address) == subject.key for address in found.addresses):
             return FOUND
+        if found.addresses:
+            return None
+        _tell_no_address(name, subject.conn, scope, log=not found.deferred)
         if found.deferred:
-            return deferral(f"DNS lookup of {name} deferred: {found.error}" if found.error else
-                            f"DNS lookup of {name} deferred")
-        if not found.addresses:
-            if scope.services.log.wants("host_lookup_failed") and subject.conn is not None:
-                scope.services.log.main(f"no IP address found for host {name} "
-                                        f"(during SMTP connection from {sender_fullhost(subject.conn)})",
-                                        selector="host_lookup_failed")
-            return Match(False, error=f"failed to find IP address for {name}", unknown=True)
-        return None
+            return deferral(f'DNS lookup of "{name}" deferred')
+        return Match(False, error=f"failed to find IP address for {name}", unknown=True)
 
     return match
+
+
+def _tell_no_address(name: str, conn: Connection | None, scope: Scope, *, log: bool) -> None:
+    """Show that a name has no address, and log it if that is wanted."""
+    if conn is None:
+        return
+    debug, text = scope.services.debug, f"no IP address found for host {name}"
+    if conn.sender_host_address:
+        text += f" (during SMTP connection from {sender_fullhost(conn)})"
+    if debug is not None:
+        debug("host_lookup", text)
+    if log and scope.services.log.wants("host_lookup_failed"):
+        scope.services.log.main(text, selector="host_lookup_failed")
 
 
 def _lookup_host(lookup_type: str, rest: str) -> Matcher:
@@ -277,7 +311,7 @@ def _lookup_host(lookup_type: str, rest: str) -> Matcher:
             return None
         if subject.addresses_only:
             return by_address(subject, scope)
-        names = names_of(subject, scope)
+        names = names_of(subject, scope, f"{lookup_type};{rest}")
         if isinstance(names, Match):
             return names
         for name in names:

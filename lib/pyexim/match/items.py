@@ -38,6 +38,8 @@ class Match:
     error: str = ""
     unknown: bool = False
     """Inside a host list only: what the item needs to know cannot be found; ``error`` says what."""
+    reported: bool = False
+    """The panic log has the error already: something is wrong with the list, a file or the expansion."""
 
     def __bool__(self) -> bool:
         return self.found
@@ -63,15 +65,15 @@ def deferral(error: str) -> Match:
     return Match(False, None, True, error)
 
 
+def reported(error: str, scope: Scope) -> Match:
+    """Return the deferral for something that is wrong with a list, after telling the panic log."""
+    scope.services.log.panic(error)
+    return Match(False, None, True, error, reported=True)
+
+
 def failing(error: str) -> Matcher:
     """Compile an item that is wrong: it defers, and the panic log says why."""
-    outcome = deferral(error)
-
-    def match(subject: Any, scope: Scope) -> Match:
-        scope.services.log.panic(error)
-        return outcome
-
-    return match
+    return lambda subject, scope: reported(error, scope)
 
 
 def set_numeric(scope: Scope, groups: list[str]) -> None:
@@ -156,7 +158,7 @@ def expanded_list(source: str, scope: Scope) -> str | Match:
     except ForcedFail:
         return NOT_FOUND
     except ExpansionError as e:
-        return deferral(f'failed to expand "{source}" while checking a list: {e.text}')
+        return reported(f'failed to expand "{source}" while checking a list: {e.text}', scope)
 
 
 def compiled_list(source: str, scope: Scope, kind: str, caseful: bool, option: str, compiler: Compiler,
@@ -289,9 +291,7 @@ def file_item(path: str, item_of: Liner, *, spaced_comments: bool) -> Matcher:
                          in map(negation, read_lines(name, spaced_comments=spaced_comments))]
                 identity = now
         except OSError as e:
-            error = f'failed to open {path} when checking "{path}": {e.strerror}'
-            scope.services.log.panic(error)
-            return deferral(error)
+            return reported(f'failed to open {path} when checking "{path}": {e.strerror}', scope)
         for negated, matcher, as_line in lines:
             outcome = matcher(subject, scope)
             if outcome is None:
@@ -362,9 +362,14 @@ def lookup_item(lookup_type: str, rest: str, key: Callable[[Any], str], *, numer
             if numeric and not query and result.wild is not None:
                 set_numeric(scope, [wanted, like(result.wild, wanted), like(result.fixed, wanted)])
             return Match(True, untaint(result.value))
-        return deferral(result.error) if result.deferred else None
+        return lookup_deferral(result, scope) if result.deferred else None
 
     return match
+
+
+def lookup_deferral(result: lookup.LookupResult, scope: Scope) -> Match:
+    """Return the outcome of an item whose lookup has no answer; the panic log is told of a file that cannot be used."""
+    return reported(result.error, scope) if result.at_open else deferral(result.error)
 
 
 # -- patterns

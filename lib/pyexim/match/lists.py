@@ -17,12 +17,13 @@ from pyexim.config.configuration import Configuration
 from pyexim.expand.scope import Scope, Services
 from pyexim.match.addresses import match_addresses
 from pyexim.match.hosts import HostSubject, client_subject, compile_hosts, match_hosts
-from pyexim.match.items import Match, lasting
+from pyexim.match.items import Match, expanded_list, lasting
 from pyexim.match.names import compile_names, match_names
 from pyexim.model.connection import Connection
 
-__all__ = ["Match", "domain_list", "host_list", "in_domain_list", "local_part_list", "match_address", "match_domain",
-           "match_host", "match_host_address", "match_ip", "match_local_part", "match_string", "split_list"]
+__all__ = ["Match", "domain_list", "expanded_list", "host_list", "in_domain_list", "local_part_list", "match_address",
+           "match_domain", "match_host", "match_host_address", "match_ip", "match_local_part", "match_string",
+           "split_list"]
 
 
 def match_domain(domain: str, source: str, scope: Scope, *, expanded: bool = False, name: str = "") -> Match:

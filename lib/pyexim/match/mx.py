@@ -9,12 +9,13 @@ import re
 from typing import Any
 
 from pyexim.base.ipaddress import is_ip
+from pyexim.base.octets import lower
 from pyexim.base.taint import untaint
 from pyexim.expand.scope import Scope
 from pyexim.match.items import Match, Matcher, deferral
 from pyexim.match.local import is_local_address
 
-_ITEM = re.compile(r"@mx_(any|primary|secondary)(?:/ignore=(.*))?\Z", re.ASCII | re.DOTALL)
+_ITEM = re.compile(r"(?i:@mx_(any|primary|secondary))(?:/ignore=(.*))?\Z", re.ASCII | re.DOTALL)
 
 
 def mx_item(item: str) -> Matcher | None:
@@ -22,7 +23,7 @@ def mx_item(item: str) -> Matcher | None:
     m = _ITEM.match(untaint(item))
     if m is None:
         return None
-    which, ignored = m[1], m[2]
+    which, ignored = lower(m[1]), m[2]
     value = Match(True, item)
 
     def match(subject: Any, scope: Scope) -> Match | None:
@@ -42,7 +43,7 @@ def mx_item(item: str) -> Matcher | None:
             return None
         place = local_among_mx(subject, scope, is_local, ignore if ignored is not None else None)
         if place.deferred:
-            return deferral(place.error)
+            return deferral(f'DNS lookup of "{subject}" deferred')
         wanted = (place.primary or place.secondary if which == "any"
                   else place.primary if which == "primary" else place.secondary and not place.primary)
         return value if wanted else None

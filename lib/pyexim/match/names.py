@@ -93,7 +93,8 @@ def _item(item: str, context: Context) -> tuple[Matcher, bool, bool]:
     """Compile one item that is no plain name; (matcher, costly, constant)."""
     if item[0] == "+" and context.kind != "string":
         return named_item(untaint(item[1:]), context, compile_names)
-    costly = item[0] == "/" or item[:4] == "@mx_" or (";" in item and context.kind != "string" and item[0] != "^")
+    costly = item[0] == "/" or (context.kind != "string" and (
+        lower(item[:4]) == "@mx_" or (";" in item and item[0] != "^")))
     return name_item(item, context.scope, context.kind, context.caseful), costly, True
 
 
@@ -139,7 +140,7 @@ def _special_domain(item: str, scope: Scope) -> Matcher | None:
         return lambda subject, scope: value if subject == wanted or lower(subject) == wanted else None
     if item == "@[]":
         return _local_literal
-    if item.startswith("@mx_"):
+    if lower(item[:4]) == "@mx_":
         from pyexim.match.mx import mx_item  # asks the DNS
 
         return mx_item(like(item, item))

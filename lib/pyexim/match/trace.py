@@ -44,13 +44,14 @@ def _steps(who: str, subject: Any, text: str, named: str, context: Context, comp
         if outcome is None:
             continue
         if outcome.deferred:
-            debug("lists", f"{who} in {named}? list match deferred for {who}")
+            debug("lists", f"{who} in {named}? list match deferred for {item}")
             return outcome
         if outcome.unknown:
             debug("lists", f"{who} in {named}? no ({outcome.error})")
             return NOT_FOUND
         found = outcome.found is not negated
-        debug("lists", f'{who} in {named}? {"yes" if found else "no"} (matched "{item}"{cached})')
+        why = outcome.error or f'matched "{item}"{cached}'
+        debug("lists", f'{who} in {named}? {"yes" if found else "no"} ({why})')
         if outcome.found:
             return NOT_FOUND if negated else outcome
         return Match(True, outcome.value) if negated else NOT_FOUND

@@ -17,7 +17,7 @@ from pyexim.expand.scope import Scope
 from pyexim.mailfmt.address import ParsedAddress, items, parse_address
 from pyexim.mailfmt.header import kind_of
 from pyexim.mailfmt.rfc2047 import encode
-from pyexim.match.lists import match_address
+from pyexim.match.lists import Match, expanded_list, match_address
 from pyexim.model.message import Header
 from pyexim.rewrite.rules import HEADERS, Rule, RuleSet
 
@@ -109,10 +109,13 @@ def _log_main(scope: Scope, text: str, selector: str = "") -> None:
 def _once(rule: Rule, address: str, where: str, scope: Scope) -> tuple[str, str | None] | bool | None:
     """Apply one rule once: (new address, new item); None: it does not match; True: rewriting ends
     altogether; False: this rule gives up by a forced failure."""
-    match = match_address(address, _SEPARATOR + rule.pattern, scope, caseful=True)
+    pattern = rule.pattern if is_literal(rule.pattern) else expanded_list(rule.pattern, scope)
+    if isinstance(pattern, Match):
+        return None
+    match = match_address(address, like(_SEPARATOR + pattern, pattern), scope, caseful=True, expanded=True)
     if not match.found:
-        if match.deferred:
-            scope.services.log.panic(match.error.replace(_SEPARATOR, ""))
+        if match.deferred and not match.reported:
+            scope.services.log.panic(match.error)
         return None
     if rule.replacement == "*":
         return True

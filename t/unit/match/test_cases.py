@@ -44,14 +44,15 @@ def answer(kind: str, case: ListCase, scope: Scope) -> str:
     if kind == "ip" and case.subject and not is_ip(case.subject):
         return "error"  # the expansion condition refuses it
     if kind == "host":
-        match = lists.match_host(Connection(kind="tcp", sender_host_address=case.subject), text, scope, expanded=True)
+        scope.conn = Connection(kind="tcp", sender_host_address=case.subject)
+        match = lists.match_host(scope.conn, text, scope)
     else:
         function = {"domain": lists.match_domain, "localpart": lists.match_local_part, "address": lists.match_address,
                     "ip": lists.match_ip}[kind]
         match = function(case.subject, text, scope, expanded=True)
     if match.deferred:
         return "error"
-    return f"yes {match.value or ''}".strip() if match else "no"
+    return f"yes {match.value or ''}".strip().replace("\n", "\\n") if match else "no"
 
 
 @pytest.mark.parametrize("path", sorted(CASES.glob("*.txt")), ids=lambda path: path.stem)
