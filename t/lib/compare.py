@@ -9,6 +9,8 @@ A scenario is one text file (t/compare/cases/TOPIC/NAME.case) of sections, each 
                              "close COMMAND-PREFIX" makes it hang up there
     === sink ADDRESS         one more, on that address of the loopback net, at the same port
     === exim ARGUMENTS       run the command; the lines below are its standard input
+    === as USER ARGUMENTS    the same for the set-uid program called by that user, conf being what is built in;
+                             USER/NAME calls it by another name (see callers.py)
     === shell COMMANDS       run a shell command in @TOP@ ($EXIM is the command with -C)
     === client               talk to a daemon started for it: each line is sent after the reply to the
                              one before; "~ TEXT" sends without waiting for a reply, "wait" reads one;
@@ -40,6 +42,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import callers
 
 ROOT = Path(__file__).resolve().parents[2]
 PYEXIM = str(ROOT / "bin" / "pyexim")
@@ -123,7 +127,7 @@ def read_case(path: Path) -> Case:
             assert m, f"{path}: bad mask {rest}"
             case.masks.append((re.compile(m[1], re.M), m[2] or ""))
         else:
-            assert word in ("conf", "file", "sink", "exim", "shell", "client", "settle"), f"{path}: {word}"
+            assert word in ("conf", "file", "sink", "exim", "as", "shell", "client", "settle"), f"{path}: {word}"
             case.sections.append(Section(word, rest, body))
     return case
 
@@ -322,6 +326,18 @@ class Runner:
 
     def _do_exim(self, name: str, section: Section) -> None:
         self._command(name, [self.program, "-C", self.conf, *shlex.split(self.values(section.rest))],
+                      self.values(section.body))
+
+    def _do_as(self, name: str, section: Section) -> None:
+        who, _, arguments = self.values(section.rest).partition(" ")
+        user, _, called = who.partition("/")
+        program = self.program if self.real else callers.set_uid_pyexim(self.user())
+        if called:
+            link = self.top / called
+            link.unlink(missing_ok=True)
+            link.symlink_to(program)
+            program = str(link)
+        self._command(name, callers.words(user, self.conf, [program, *shlex.split(arguments)]),
                       self.values(section.body))
 
     def _do_shell(self, name: str, section: Section) -> None:

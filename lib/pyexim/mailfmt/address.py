@@ -85,13 +85,13 @@ def _skip(text: str, at: int) -> int:
 
 
 class _Parser:
-    """One pass over one text.  ``at`` is where it stands."""
+    """One pass over one text.  ``at`` is where it stands, ``end`` where the last word of an address has ended."""
 
-    __slots__ = ("at", "literals", "strip_dot", "text", "utf8")
+    __slots__ = ("at", "end", "literals", "strip_dot", "text", "utf8")
 
     def __init__(self, text: str, literals: bool, strip_dot: bool, utf8: bool) -> None:
         self.text = text
-        self.at = 0
+        self.at = self.end = 0
         self.literals = literals
         self.strip_dot = strip_dot
         self.utf8 = utf8
@@ -130,6 +130,7 @@ class _Parser:
                 parts.append(m.group())
                 self.at = m.end()
                 after_dot = False
+            self.end = self.at
             self.skip()
         if not parts and not allow_empty:
             raise _Bad("missing or malformed local part")
@@ -155,12 +156,13 @@ class _Parser:
                     break
                 raise _Bad("domain missing or malformed")
             parts.append(m.group())
-            self.at = m.end()
+            self.at = self.end = m.end()
             self.skip()
             if self.peek() != ".":
                 break
             parts.append(".")
             self.at += 1
+            self.end = self.at
             self.skip()
         return "".join(parts)
 
@@ -170,7 +172,7 @@ class _Parser:
         m = _literal.match(self.text, self.at)
         if m is None or (not bare and self.text[m.end():m.end() + 1] not in ("", ">", ":", ",", " ", "\t", "(")):
             raise _Bad("malformed domain literal")
-        self.at = m.end()
+        self.at = self.end = m.end()
         self.skip()
         return m.group()
 
@@ -228,9 +230,9 @@ def _parse(p: _Parser, allow_empty: bool, strip_brackets: bool) -> ParsedAddress
             domain = p.domain(bare=True)
             if p.at < len(text):
                 raise _trailing(text, p.at)
-            return ParsedAddress(f"{local}@{domain}", len(local) + 1, start, _last(text, start, p.at))
+            return ParsedAddress(f"{local}@{domain}", len(local) + 1, start, p.end)
         if c == "" and local:
-            return ParsedAddress(local, 0, start, _last(text, start, p.at))
+            return ParsedAddress(local, 0, start, p.end)
         if c == ";" and local:
             raise _trailing(text, p.at)
         while p.peek() != "<":
@@ -249,8 +251,8 @@ def _bracketed(p: _Parser, allow_empty: bool, strip_brackets: bool) -> ParsedAdd
     while strip_brackets and p.peek() == "<":
         brackets += 1
         p.at += 1
-    p.skip()
     start = p.at
+    p.skip()
     if p.peek() == ">" and allow_empty:
         address, domain_at = "", 0
     else:

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 
+from pyexim.acl import api as acl
 from pyexim.base.taint import Tainted, taint
 from pyexim.mailfmt.address import parse_address
 from pyexim.model.connection import Connection
@@ -21,7 +22,6 @@ from pyexim.receive.message import Incoming
 from pyexim.receive.session import Session
 from pyexim.receive.texts import connection_info
 from pyexim.smtp.data import FileData
-from pyexim.smtp.parameters import MAIL_PARAMETERS, split_parameters
 
 _NOTHING = frozenset({"NOOP", "HELP", "VRFY", "EXPN", "ETRN"})
 
@@ -151,11 +151,8 @@ class Batch:
         if not argument.strip():
             raise BatchError(501, "MAIL FROM must have an address operand", line)
         message = self.session.begin_message()
-        path, _ = split_parameters(argument, MAIL_PARAMETERS)
-        address = self._address(line, path, empty=True)
-        if not self.conn.submitter_trusted:
-            address = self.session.untrusted_sender(address)
-        elif address and "@" not in address:
+        address = self._address(line, argument, empty=True)  # there are no parameters here, after EHLO neither
+        if address and "@" not in address:
             address = f"{address}@{self.main.qualify_domain}"
         self.session.envelope.raw_sender = address
         message.sender_address = taint(address)
@@ -199,6 +196,9 @@ class Batch:
             raise BatchError(503, "RCPT TO:<recipient> must precede DATA", line)
         incoming = Incoming(self.run, session.scope, session.origin(), session.envelope, smtp=True,
                             size_limit=session.message_size_limit())
+        incoming.settle_sender()
+        if self.main.acl_not_smtp_start is not None:
+            acl.run_acl("not_smtp_start", self.main.acl_not_smtp_start, session.scope)
         try:
             incoming.open(lf_is_space=True)
             for piece in self.input.message():

@@ -10,6 +10,8 @@ from pyexim.config.configuration import Configuration
 from pyexim.expand import regex
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope, Services
+from pyexim.match.lists import match_address
+from pyexim.model.message import Message
 
 
 @cache
@@ -32,6 +34,20 @@ def names(services: Services, config: Configuration, login: str) -> tuple[str, s
         scope = Scope(config, services)
         return expand(config.main.unknown_login, scope), config.main.unknown_username or ""
     return login, full_name(services, login, config)
+
+
+def may_set_sender(address: str, scope: Scope) -> bool:
+    """Tell whether untrusted_set_sender lets every caller use this sender."""
+    allowed = scope.config.main.untrusted_set_sender
+    return allowed is not None and bool(match_address(address, allowed, scope))
+
+
+def own_sender(message: Message, login: str, scope: Scope) -> None:
+    """Put the caller's own address in place of the sender that he gave, unless that one is allowed."""
+    message.sender_local = True
+    domain = scope.config.main.qualify_domain
+    if not may_set_sender(message.sender_address or f"@{domain}", scope):  # so is the empty one looked for
+        message.sender_address = f"{login}@{domain}"
 
 
 def full_name(services: Services, login: str, config: Configuration | None = None) -> str:

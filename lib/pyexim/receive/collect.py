@@ -102,7 +102,7 @@ class Collector:
             first = raw.find(b"\n")
             if first < 0:
                 if len(raw) > self.maximum:
-                    self._too_long()
+                    self._too_long(raw)
                     return
                 if not final:
                     return
@@ -121,7 +121,7 @@ class Collector:
                     self._divide(bytes(raw), b"")
                     return
             if len(raw) > self.maximum:
-                self._too_long()
+                self._too_long(raw)
             return
         data = bytes(raw)
         self._divide(data[:end], data[after:], data[end:after])
@@ -183,7 +183,7 @@ class Collector:
     def _fields(self, text: str) -> None:
         """Take the header's fields from its text, which has no newline at the end; check the limits."""
         if len(text) >= self.maximum:
-            self._too_long()
+            self._too_long(text.encode("latin-1"))
             return
         if "\0" in text:
             text = text.replace("\0", "?")
@@ -200,8 +200,9 @@ class Collector:
             return
         self.fields = fields
 
-    def _too_long(self) -> None:
+    def _too_long(self, seen: bytes | bytearray) -> None:
         self.problem = HEADER_TOO_LONG
+        self.fields = [convert_header(bytes(seen[:self.maximum]), bool(self._crlf)).decode("latin-1")]
         self._raw = bytearray()
         self.header_done = True
 

@@ -16,7 +16,7 @@ from pyexim.base.taint import Tainted, taint
 from pyexim.expand import regex
 from pyexim.expand.scope import Scope
 from pyexim.mailfmt import dates
-from pyexim.mailfmt.address import fix_phrase, parse_address
+from pyexim.mailfmt.address import fix_phrase, parse_address, quote_local_part
 from pyexim.mailfmt.header import RESENT, TYPES
 from pyexim.match.lists import split_list
 from pyexim.model.message import Header, Message
@@ -35,7 +35,7 @@ _REWRITTEN = frozenset("FTCBRS")
 class Fields:
     """The header lines of a message, with those found that reception looks at.
 
-    ``first`` has the first line of a name ("from", "resent-from", "sender", "message-id", "date", ...).
+    ``first`` has the first line of a name ("sender", "message-id", "date", ...); of "from" and "resent-from" the last.
     """
 
     headers: list[Header]
@@ -66,9 +66,11 @@ def classify(lines: list[str]) -> Fields:
                 continue
         if kind == "P":
             fields.received_count += 1
+        if kind == "I" and name in first:
+            kind = " "  # only one identifies the message
         header = Header(Tainted(text), kind if len(kind) == 1 else " ")
         headers.append(header)
-        if kind != " " and name not in first:
+        if kind == "F" or (kind != " " and name not in first):
             first[name] = header
     if fields.resent and "message-id" in first:
         first["message-id"].type = " "
@@ -116,7 +118,9 @@ def fix(fields: Fields, message: Message, scope: Scope, controls: AclControls, o
 
 
 def _fix(fields: Fields, message: Message, scope: Scope, controls: AclControls, origin: Origin) -> None:
-    active = (origin.local or controls.submission) and not controls.suppress_local_fixups
+    active = controls.submission or (origin.local and not controls.suppress_local_fixups)
+    if origin.local and not origin.smtp:
+        _complete_from(fields, scope, origin)
     if active:
         _remove_sender(fields, scope, controls, origin)
         _add_message_id(fields, message, scope)
@@ -124,12 +128,14 @@ def _fix(fields: Fields, message: Message, scope: Scope, controls: AclControls, 
         _rewrite_recipients(fields, message, scope)
     if active:
         _fix_from(fields, message, scope, controls, origin)
-    if origin.smtp:
-        _rewrite_sender(message, scope)
-    if message.unrewritten_sender:
-        _add(fields, Header(taint(f"X-rewrote-sender: {message.unrewritten_sender}\n"), "*"))
-    if active:
-        _check_sender(fields, message, scope, controls, origin)
+    if controls.submission:
+        settled = _check_submission(fields, message, scope, controls)
+    else:
+        settled = False
+        if active:
+            _check_local(fields, scope, origin)
+    if not settled:
+        _rewrite_sender(fields, message, scope)
     _rewrite(fields, message, scope)
     if active and fields.prefixed("date") is None:
         prefix = "Resent-" if fields.resent else ""
@@ -153,14 +159,11 @@ def _replace(headers: list[Header], old: Header, new: Header) -> None:
 
 
 def _remove_sender(fields: Fields, scope: Scope, controls: AclControls, origin: Origin) -> None:
-    if origin.local:
-        if origin.trusted or scope.config.main.local_sender_retain:
-            return
-    elif controls.submission_sender_retain:
-        return
-    for header in fields.headers:
-        if header.type == "S":
-            header.type = "*"
+    untrusted = origin.local and not (origin.trusted or scope.config.main.local_sender_retain)
+    if untrusted or (controls.submission and not controls.submission_sender_retain):
+        for header in fields.headers:
+            if header.type == "S":
+                header.type = "*"
 
 
 def _add_message_id(fields: Fields, message: Message, scope: Scope) -> None:
@@ -187,34 +190,45 @@ def _own_address(scope: Scope, origin: Origin) -> str:
     return f"{origin.login}@{scope.config.main.qualify_domain}"
 
 
+def _used_name(origin: Origin) -> str:
+    """Return the caller's full name; not where a trusted one has given another sender and no name with it."""
+    return origin.name if origin.name_given or origin.sender_is_caller or not origin.trusted else ""
+
+
 def _fix_from(fields: Fields, message: Message, scope: Scope, controls: AclControls, origin: Origin) -> None:
-    """Add a From: line where there is none, or complete one that has only the login."""
+    """Add a From: line where there is none."""
     name = "Resent-From" if fields.resent else "From"
-    found = fields.prefixed("from")
-    if found is not None:
-        if origin.local and not origin.smtp:
-            body = found.text.partition(":")[2].strip(" \t\n")
-            if body == origin.login or body == f"<{origin.login}>":
-                line = _address_line(scope, name, origin.name, _own_address(scope, origin))
-                new = Header(line, "F")
-                _replace(fields.headers, found, new)
-                fields.first[name.lower()] = new
+    if fields.prefixed("from") is not None:
         return
     if origin.local:
-        address = message.unrewritten_sender or message.sender_address
-        if not address and message.local_error_message:
-            address = _own_address(scope, origin)  # a message in answer to another one
+        address = message.sender_address
+        if not address and (message.local_error_message or not origin.trusted):
+            address = _own_address(scope, origin)  # a message in answer to another one, or -f <> of anybody
         if not address:
             return
-        use_name = origin.name if origin.name_given or origin.sender_is_caller else ""
+        use_name = _used_name(origin)
     else:
         use_name = controls.submission_name or ""
-        address = message.unrewritten_sender or message.sender_address or submission_address(message, scope, controls)
+        address = message.sender_address or submission_address(message, scope, controls)
         if not address:
             return
     header = Header(taint(_address_line(scope, name, use_name, address)), "F")
     fields.first[name.lower()] = header
     _add(fields, header)
+
+
+def _complete_from(fields: Fields, scope: Scope, origin: Origin) -> None:
+    """Give a From: line that has just the caller's login the address and the full name."""
+    name = "Resent-From" if fields.resent else "From"
+    for header in list(fields.headers):
+        # Nothing may stand after the login: it is then only qualified, as any other address.
+        if (header.type == "F" and lower(header.name) == lower(name)
+                and lower(header.text.partition(":")[2].lstrip(" \t\n").removesuffix("\n")) == lower(origin.login)):
+            phrase = _phrase(scope, _used_name(origin))
+            new = Header(f"{name}: {phrase} <{_own_address(scope, origin)}>\n", "F")
+            header.type = "*"
+            _add(fields, new)
+            fields.first[lower(name)] = new
 
 
 def submission_address(message: Message, scope: Scope, controls: AclControls) -> str:
@@ -224,26 +238,27 @@ def submission_address(message: Message, scope: Scope, controls: AclControls) ->
         return ""
     domain = controls.submission_domain
     if domain is None:
-        return f"{who}@{scope.config.main.qualify_domain}"
-    return f"{who}@{domain}" if domain else who
+        domain = scope.config.main.qualify_domain
+    return f"{quote_local_part(who)}@{domain}" if domain else who
 
 
 def _affixed(local_part: str, option: str | None, *, suffix: bool) -> list[str]:
     """Return what may be left of a local part when a permitted prefix (or suffix) is taken off."""
     out = [local_part]
+    folded = lower(local_part)
     for affix in split_list(option) if option else ():
         if not affix:
             continue
         wild = affix.endswith("*") if suffix else affix.startswith("*")
-        fixed = affix.replace("*", "", 1) if wild else affix
+        fixed = lower(affix.replace("*", "", 1) if wild else affix)
         if suffix:
-            if wild and (at := local_part.rfind(fixed)) > 0:
+            if wild and (at := folded.rfind(fixed)) > 0:
                 out.append(local_part[:at])
-            elif not wild and local_part.endswith(fixed):
+            elif not wild and folded.endswith(fixed):
                 out.append(local_part[:-len(fixed)])
-        elif wild and (at := local_part.find(fixed)) >= 0:
+        elif wild and (at := folded.find(fixed)) >= 0:
             out.append(local_part[at + len(fixed):])
-        elif not wild and local_part.startswith(fixed):
+        elif not wild and folded.startswith(fixed):
             out.append(local_part[len(fixed):])
     return out
 
@@ -263,32 +278,33 @@ def _is_own(header: Header, expected: str, scope: Scope) -> bool:
         return False
     left = [s for p in _affixed(local_part, main.local_from_prefix, suffix=False)
             for s in _affixed(p, main.local_from_suffix, suffix=True)]
-    return want_local in left
+    return lower(want_local) in [lower(x) for x in left]
 
 
-def _check_sender(fields: Fields, message: Message, scope: Scope, controls: AclControls, origin: Origin) -> None:
+def _check_sender(fields: Fields, scope: Scope, full_name: str, address: str) -> None:
     """Add a Sender: line where From: is not who sends."""
     found = fields.prefixed("from")
-    if found is None:
-        return
-    name = "Resent-Sender" if fields.resent else "Sender"
-    if origin.local:
-        if origin.trusted or not scope.config.main.local_from_check:
-            return
-        address = _own_address(scope, origin)
-        full_name = origin.name
-    else:
-        if controls.submission_sender_retain:
-            return
-        address = submission_address(message, scope, controls)
-        if not address:
-            return
-        full_name = controls.submission_name or ""
-    if _is_own(found, address, scope):
-        return
-    _add(fields, Header(taint(_address_line(scope, name, full_name, address)), "S"))
-    if not (origin.local and message.sender_set_untrusted) and message.sender_address:
-        message.sender_address = taint(address)
+    if found is not None and not _is_own(found, address, scope):
+        name = "Resent-Sender" if fields.resent else "Sender"
+        _add(fields, Header(taint(_address_line(scope, name, full_name, address)), "S"))
+
+
+def _check_local(fields: Fields, scope: Scope, origin: Origin) -> None:
+    """Let a message of an untrusted local caller name him."""
+    if not origin.trusted and scope.config.main.local_from_check:
+        _check_sender(fields, scope, origin.name, _own_address(scope, origin))
+
+
+def _check_submission(fields: Fields, message: Message, scope: Scope, controls: AclControls) -> bool:
+    """Let a submitted message name who has authenticated; tell whether its sender is settled, not to be rewritten."""
+    address = submission_address(message, scope, controls)
+    if controls.submission_sender_retain or not address:
+        return False
+    _check_sender(fields, scope, controls.submission_name or "", address)
+    if not message.sender_address:
+        return False
+    message.sender_address = taint(address)
+    return True
 
 
 def _rewrite_recipients(fields: Fields, message: Message, scope: Scope) -> None:
@@ -303,13 +319,14 @@ def _rewrite_recipients(fields: Fields, message: Message, scope: Scope) -> None:
             _add(fields, Header(taint(f"X-rewrote-original-recipient: {old}\n"), "*"))
 
 
-def _rewrite_sender(message: Message, scope: Scope) -> None:
-    """Rewrite the sender that came by SMTP: not before now, so that the ACLs before DATA see what the client said."""
+def _rewrite_sender(fields: Fields, message: Message, scope: Scope) -> None:
+    """Rewrite the sender: not before now, so that the ACLs before DATA see what was said."""
     if message.sender_address and rewrite.has_rules(scope.config, "F"):
         old = message.sender_address
         message.sender_address = taint(rewrite.rewrite_one(old, "F", scope))
         if message.sender_address != old:
             message.unrewritten_sender = old
+            _add(fields, Header(taint(f"X-rewrote-sender: {old}\n"), "*"))
 
 
 def _rewrite(fields: Fields, message: Message, scope: Scope) -> None:

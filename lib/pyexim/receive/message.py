@@ -18,14 +18,15 @@ from pyexim.acl import api as acl
 from pyexim.acl.controls import FAKE_TEXT, AclControls, controls_of, take_headers
 from pyexim.base.errors import ExpansionError, SpoolError
 from pyexim.base.record import dataclass, field
-from pyexim.expand.scope import LogSink, Scope
+from pyexim.expand.scope import Scope
 from pyexim.mailfmt import dates
 from pyexim.model.message import Header, Message
 from pyexim.model.reply import Reply
-from pyexim.receive import arrival, collect, fixups
+from pyexim.receive import arrival, caller, collect, fixups
 from pyexim.receive.api import ReceiveRun
 from pyexim.receive.collect import FROM_LINE, Collector
 from pyexim.receive.received import received_text
+from pyexim.receive.rejection import rejected_header, write_rejection
 from pyexim.receive.texts import host_and_ident, sender_text
 from pyexim.spool import api as spool
 
@@ -132,6 +133,12 @@ class Incoming:
         self.collector = Collector(
             self._new.write, header_maxsize=main.header_maxsize, header_line_maxsize=main.header_line_maxsize,
             size_limit=self.size_limit, lf_is_space=lf_is_space, check_crlf=chunked, strip_from=strip_from)
+
+    def settle_sender(self) -> None:
+        """See to it that an untrusted caller of -bs or -bS has a sender that he may have; before ``open``."""
+        if self.origin.local and not self.origin.trusted:
+            caller.own_sender(self.message, self.origin.login, self.scope)
+            self.envelope.raw_sender = self.message.sender_address
 
     def _spool_settings(self) -> spool.SpoolSettings:
         settings = self.run.spool
@@ -379,8 +386,9 @@ class Incoming:
             detail = "local configuration problem" if result.error else result.log_text or default_text
         if result.log_text:
             text += f": {result.log_text}"
-        added, removed = take_headers(scope)
-        fixups.apply_acl_changes(self.fields.headers, added, removed)
+        if self.smtp and not message.conn.batched:
+            added, removed = take_headers(scope)
+            fixups.apply_acl_changes(self.fields.headers, added, removed)
         headers = self.reject_headers()
         if result.sender_verify_log and log.selected("sender_verify_fail"):
             log.reject(f"{host_and_ident(message.conn, log)} {result.sender_verify_log}",
@@ -393,17 +401,7 @@ class Incoming:
 
     def reject_headers(self) -> str:
         """Return the header lines as the reject log shows them."""
-        if not self.scope.services.log.selected("rejected_header"):
-            return ""
-        message = self.message
-        out = [f"Envelope-from: <{message.sender_address}>\n"]
-        names = [r.address for r in message.recipients] or self.envelope.raw_recipients
-        for i, name in enumerate(names[:20]):
-            out.append(f"Envelope-to: <{name}>\n" if i == 0 else f"              <{name}>\n")
-        if len(names) > 20:
-            out.append("             ...\n")
-        out += [f"{h.type} {h.text}" for h in self.fields.headers if h.type != "*"]
-        return "".join(out)
+        return rejected_header(self.message, self.envelope.raw_recipients, self.scope.services.log)
 
     # -- storing it
 
@@ -471,10 +469,8 @@ class Incoming:
     def collect_for_report(self, read: Callable[[], bytes]) -> None:
         """Read a message that will not be taken, for the report that quotes it."""
         pieces: list[bytes] = []
-        self.collector = Collector(pieces.append, header_maxsize=self.scope.config.main.header_maxsize)
         while data := read():
-            self.collector.feed(data)
-        self.collector.finish()
+            pieces.append(data)
         self._kept = b"".join(pieces)
 
     def body_for_report(self, limit: int) -> bytes:
@@ -489,19 +485,3 @@ class Incoming:
     def stored(self) -> bool:
         """Tell whether the message is on the spool and may be delivered."""
         return self._new is not None
-
-
-def write_rejection(log: LogSink, text: str, result: acl.AclResult, message_id: str | None = None,
-                    headers: str = "", selector: str = "") -> None:
-    """Write a rejection to the logs that the ACL's log_reject_target names; to the main log as a selector says."""
-    targets = result.log_targets
-    if selector and not log.selected(selector):
-        targets -= {"main"}
-    if "main" in targets or "reject" in targets:
-        if "reject" in targets:
-            log.reject(text, message_id=message_id, headers=headers, also_main="main" in targets)
-        else:
-            log.main(text, message_id=message_id)
-    if "panic" in targets:
-        log.panic(text, message_id=message_id, also_main=False)
-

@@ -15,8 +15,9 @@ from pyexim.expand.engine import expand, is_literal
 from pyexim.mailfmt import dates
 from pyexim.model.reply import Reply
 from pyexim.receive import closing
-from pyexim.receive.message import PROHIBITED, TEMPORARY, write_rejection
+from pyexim.receive.message import PROHIBITED, TEMPORARY
 from pyexim.receive.received import DEFAULT_BANNER
+from pyexim.receive.rejection import write_rejection
 from pyexim.receive.texts import connection_info, fold_reply, full_host, shown
 
 if TYPE_CHECKING:

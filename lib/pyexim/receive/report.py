@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pyexim.receive.submission import Task
 
 COPY = "------ This is a copy of your message, including all the headers. ------"
+COPY_OF_PART = ("------ This is a copy of your message, including all the headers.\n"
+                "------ No more than {} characters of the body are included.")
 DEFAULT_FROM = "Mail Delivery System <Mailer-Daemon@$qualify_domain>"
 
 
@@ -79,19 +81,31 @@ def _content(task: Task, problem: str, detail: str) -> tuple[str, str]:
     return "Mail failure", f"A message that you sent could not be accepted:\n\n  {detail}\n"
 
 
-def report(task: Task, incoming: Incoming, problem: str, detail: str) -> None:
-    """Send the report to the message's sender; the message itself goes back with it."""
+def _header(incoming: Incoming, problem: str) -> str:
+    """Return the header as a report shows it: all lines, also those that were replaced."""
+    if problem == "too_many":
+        return ""
+    lines = incoming.fields.headers
+    if lines:
+        # Only what an ACL has refused has our Received: line.
+        return "".join(h.text for h in lines if h.type != "P" or problem == "acl")
+    return "".join(incoming.collector.fields) if hasattr(incoming, "collector") else ""
+
+
+def report(task: Task, incoming: Incoming, problem: str, detail: str) -> bool:
+    """Send the report to the message's sender, with the message itself; tell whether it was taken."""
     services, main = task.run.services, task.run.config.main
     to = task.message.sender_address
     if services.submit is None or not to:
-        return
+        return False
     subject, text = _content(task, problem, detail)
     try:
         sender = expand(main.dsn_from or DEFAULT_FROM, task.scope)
     except ExpansionError as e:
         services.log.panic(f"Failed to expand dsn_from: {e.text}")
         sender = f"Mail Delivery System <Mailer-Daemon@{main.qualify_domain}>"
-    ident = task.message.message_id
+    # A message of which not even the header was taken has no name yet.
+    ident = task.message.message_id if problem not in ("header", "header_line", "too_many") else ""
     head = f"Auto-Submitted: auto-replied\nFrom: {sender}\nTo: {to}\n"
     if ident:
         for header in incoming.fields.headers:
@@ -99,17 +113,15 @@ def report(task: Task, incoming: Incoming, problem: str, detail: str) -> None:
                 head += f"References:{header.text.partition(':')[2].rstrip(chr(10))}\n"
                 break
     head += f"Subject: {subject}\n"
-    body = f"{text}\n"
-    body += f"{COPY}\n\n"
-    if not ident:
-        body += "\n"
-    # only what an ACL has refused has our Received: line
-    left_out = "*" if problem == "acl" else "*P"
-    copy = "".join(h.text for h in incoming.fields.headers if h.type not in left_out) or (
-        "".join(incoming.collector.fields) if hasattr(incoming, "collector") else "")
-    data = (head + "\n" + body + copy + "\n").encode("latin-1", "replace") + incoming.body_for_report(
-        main.bounce_return_size_limit)
+    limit = main.bounce_return_size_limit
+    copy = COPY
+    if problem == "size" and incoming.size_limit < limit:
+        limit = incoming.size_limit
+        copy = COPY_OF_PART.format(limit)
+    data = f"{head}\n{text}\n{copy}\n\n{_header(incoming, problem)}\n".encode("latin-1", "replace")
+    data += incoming.body_for_report(limit - (incoming.collector.header_size if problem == "size" else 0))
     arguments = ["-t", "-oem", "-oi", "-f", "<>", f"-E{ident}"]
     code = services.submit(arguments, data)
     if code:
         services.log.main(f"Child mail process returned status {code}", message_id=ident or None)
+    return not code

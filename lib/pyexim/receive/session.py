@@ -14,12 +14,11 @@ from pyexim.acl import api as acl
 from pyexim.acl.controls import AclControls, controls_of
 from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import is_digits
-from pyexim.base.taint import taint
 from pyexim.config.configuration import Configuration
 from pyexim.config.pace import parse_pace
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope, Services
-from pyexim.match.lists import Match, match_address, match_host
+from pyexim.match.lists import Match, match_host
 from pyexim.model.connection import Connection
 from pyexim.model.message import Message
 from pyexim.receive import arrival, closing, opening
@@ -29,7 +28,8 @@ from pyexim.receive.caller import login_of, names
 from pyexim.receive.channel import Channel, InputTimeout
 from pyexim.receive.commands import HANDLERS
 from pyexim.receive.fixups import Origin
-from pyexim.receive.message import PROHIBITED, TEMPORARY, Envelope, Incoming, Outcome, write_rejection
+from pyexim.receive.message import PROHIBITED, TEMPORARY, Envelope, Incoming, Outcome
+from pyexim.receive.rejection import write_rejection
 from pyexim.receive.texts import connection_info, fold_reply, full_host, host_and_ident, sender_text, shown
 from pyexim.receive.transaction import literal_size
 from pyexim.smtp.server import (
@@ -246,20 +246,6 @@ class Session:
     def message_size_limit(self) -> int:
         """Return the limit for this client, 0 for none."""
         return literal_size(self.main.message_size_limit, self.scope)
-
-    def untrusted_sender(self, address: str) -> str:
-        """Return the sender of an untrusted local caller: his own address, unless another one is allowed."""
-        message, main = self.scope.message, self.main
-        assert message is not None
-        if address == "":
-            message.sender_set_untrusted = True
-            return ""
-        qualified = taint(address if "@" in address else f"{address}@{main.qualify_domain}")
-        if main.untrusted_set_sender and match_address(qualified, main.untrusted_set_sender, self.scope):
-            message.sender_set_untrusted = True
-            return qualified
-        message.sender_local = True
-        return taint(f"{self.conn.sender_ident}@{main.qualify_domain}")
 
     def note_originator(self) -> None:
         """Find out whose process this is: every message of the session says so."""

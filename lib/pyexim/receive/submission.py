@@ -15,7 +15,7 @@ from pyexim.acl.controls import controls_of
 from pyexim.base.errors import ExpansionError
 from pyexim.base.octets import is_digits, lower
 from pyexim.base.record import dataclass, field
-from pyexim.base.taint import taint, untaint
+from pyexim.base.taint import taint
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
 from pyexim.mailfmt.address import items, parse_address
@@ -29,7 +29,6 @@ from pyexim.receive.fixups import Origin
 from pyexim.receive.message import Envelope, Incoming, Outcome
 from pyexim.receive.report import BadAddress, report
 from pyexim.receive.transaction import literal_size
-from pyexim.rewrite import api as rewrite
 from pyexim.smtp.data import FileData
 
 
@@ -103,25 +102,20 @@ def make_task(submission: Submission, conn: Connection, run: ReceiveRun) -> Task
     message.local_error_message = submission.local_error_message
     if not submission.no_qualify:
         message.flags.update(("allow_unqualified_sender", "allow_unqualified_recipient"))
-    own = taint(f"{login}@{main.qualify_domain}")
+    own = f"{login}@{main.qualify_domain}"
     sender_is_caller = submission.sender is None
+    message.sender_local = local and not conn.submitter_trusted
     if submission.sender is not None:
         message.sender_address = submission.sender
-        if not conn.submitter_trusted:
-            message.sender_set_untrusted = True
+        message.sender_set_untrusted = not conn.submitter_trusted
     else:
         message.sender_address = own
         message.sender_local = True
-        if local:
-            # -oMai and -oMas of a trusted caller stand above these.
-            conn.authenticated_id = conn.authenticated_id or login
-            conn.authenticated_sender = conn.authenticated_sender or untaint(own)
+    if message.sender_local:
+        # -oMai and -oMas of a trusted caller stand above these.
+        conn.authenticated_id = conn.authenticated_id or login
+        conn.authenticated_sender = conn.authenticated_sender or own
     envelope = Envelope(raw_sender=message.sender_address, reference=services.message_reference)
-    if message.sender_address and rewrite.has_rules(run.config, "F"):
-        unrewritten = message.sender_address
-        message.sender_address = taint(rewrite.rewrite_one(unrewritten, "F", scope))
-        if message.sender_address != unrewritten:
-            message.unrewritten_sender = unrewritten
     controls = controls_of(scope)
     if submission.suppress_local_fixups:
         controls.suppress_local_fixups = True
@@ -159,7 +153,7 @@ def _too_many(task: Task) -> bool:
             task.run.services.log.panic(f"Expansion of recipients_max failed: {e.text}")
             return False
         option = int(text) if is_digits(text) else 50000
-    return 0 < option < len(task.message.recipients)
+    return 0 < option < len(task.message.recipients) + len(task.bad)
 
 
 def _recipients_of_arguments(task: Task) -> str:
@@ -168,7 +162,7 @@ def _recipients_of_arguments(task: Task) -> str:
         for start, end in items(argument):
             address, error = _parse(task, argument[start:end])
             if error is not None:
-                task.bad.append(BadAddress(argument[start:end], error))
+                task.bad.append(BadAddress(argument[start:], error))
                 return "bad_address"
             _add_recipient(task, address)
     return "too_many" if _too_many(task) else ""
@@ -205,9 +199,9 @@ def uucp_matcher(task: Task) -> FROM_LINE | None:
 
 
 def uucp_sender(task: Task, incoming: Incoming) -> None:
-    """Use the sender of a "From " line, where the caller is trusted and has not given one with -f."""
+    """Use the sender of a "From " line, where the caller may give it and has not given one with -f."""
     groups = task.scope.facts.pop("uucp", None)
-    if groups is None or not task.conn.submitter_trusted or task.submission.sender is not None:
+    if groups is None or task.submission.sender is not None:
         return
     variables = task.scope.vars
     saved = {str(i): variables.get(str(i)) for i in range(len(groups))}
@@ -232,9 +226,12 @@ def uucp_sender(task: Task, incoming: Incoming) -> None:
     if sender and not parsed.domain_at:
         sender = f"{sender}@{task.run.config.main.qualify_domain}"
     message = task.message
-    message.sender_address = task.envelope.raw_sender = taint(sender)
-    message.sender_local = False
-    task.conn.authenticated_sender = None
+    if task.conn.submitter_trusted:
+        message.sender_local = False
+        task.conn.authenticated_sender = None
+    elif not caller.may_set_sender(taint(sender), task.scope):
+        return
+    message.sender_address = taint(sender)
     task.origin.sender_is_caller = False
 
 
@@ -302,7 +299,8 @@ class Extracting(Incoming):
             for start, end in items(body):
                 address, error = _parse(task, body[start:end].replace("\n", " "))
                 if error is not None:
-                    task.bad.append(BadAddress(body[start:end].replace("\n", " "), error))
+                    # What is shown is the rest of the line, as one.
+                    task.bad.append(BadAddress(body[start:].removesuffix("\n").replace("\n", "\\n"), error))
                 elif address not in seen:
                     seen.add(address)
                     # One that is excluded is listed, too, and counts as done.
@@ -349,8 +347,10 @@ def _failed(task: Task, channel: Channel, incoming: Incoming | None, problem: st
         if incoming is None:
             incoming = Extracting(task)
             incoming.collect_for_report(channel.read)
-        report(task, incoming, problem, detail)
-        return 0 if mode == "e" and problem in ("bad_address", "bad_addresses", "too_many", "acl") else 1
+        sent = report(task, incoming, problem, detail)
+        if mode == "e" and sent:
+            return 0
+        return 2 if mode == "e" and problem in ("no_recipients", "suppressed") else 1
     if mode in ("p", "q"):
         _tell(task, problem, detail)
     if incoming is not None:

@@ -19,7 +19,8 @@ from pyexim.expand.scope import Scope
 from pyexim.mailfmt.address import ParsedAddress, parse_address
 from pyexim.model.message import Recipient
 from pyexim.receive.collect import FROM_LINE
-from pyexim.receive.message import Incoming, write_rejection
+from pyexim.receive.message import Incoming
+from pyexim.receive.rejection import write_rejection
 from pyexim.receive.texts import fold_reply
 from pyexim.rewrite import api as rewrite
 from pyexim.routers.percent import percent_hack
@@ -111,9 +112,7 @@ def mail(session: Session, command: Command) -> None:
         session.syntax_error("syntax", 501, f"{argument}: {parsed.error}", parsed.error)
         return
     given = address
-    if session.conn.kind != "tcp" and session.local and not conn.submitter_trusted:
-        address = session.untrusted_sender(address)
-    elif address and not parsed.domain_at:
+    if address and not parsed.domain_at:
         if not session.takes_unqualified("sender"):
             session.log.reject(f"unqualified sender rejected: <{path.strip('<>')}> {session.who()}", also_main=False)
             core.reply(501, f"{argument}: sender address must contain a domain")
@@ -423,6 +422,7 @@ def _open(session: Session, *, chunked: bool) -> bool:
     incoming = Incoming(session.run, session.scope, session.origin(), session.envelope, size_limit=session.size_limit
                         or session.message_size_limit())
     incoming.chunked = chunked
+    incoming.settle_sender()
     if session.offered_pipelining:
         used = session.core.pipelined
         incoming.pipelining = ("" if used else "-") if not session.offered_pipe_connect else (

@@ -22,6 +22,8 @@ from pyexim.model.message import Header
 from pyexim.rewrite.rules import HEADERS, Rule, RuleSet
 
 MAX_REPEATS: Final = 10
+FOLD_AFTER: Final = 39
+"""A header line goes on in the next one after an address that was changed and ends in this column or later."""
 NAMES: Final = {"s": "sender:", "f": "from:", "t": "to:", "c": "cc:", "b": "bcc:", "r": "reply-to:",
                 "F": "env-from", "T": "env-to"}
 """What log lines call the places."""
@@ -249,7 +251,11 @@ def _smtp_once(rule: Rule, argument: str, scope: Scope) -> str | None:
 def rewrite_item(item: str, where: str, rules: RuleSet | None, scope: Scope, *, qualify_it: bool) -> str:
     """Return one address item of a header line, rewritten; as it was where it is no address."""
     parsed = parse(item, scope)
-    if parsed.error is not None or not parsed.address:
+    if parsed.error is not None:
+        if rules is not None and rules.rules and parsed.error != "empty address":
+            _log_main(scope, f"rewrite: {parsed.error}")
+        return item
+    if not parsed.address:
         return item
     address = parsed.address
     if not parsed.domain_at:
@@ -277,20 +283,27 @@ def rewrite_header(header: Header, rules: RuleSet | None, scope: Scope, *, quali
     text = str(header.text)
     colon = text.find(":") + 1
     body = text[colon:]
-    out: list[str] = []
-    done = 0
+    out = text[:colon]
+    done = line_start = 0
     changed = False
     for start, end in items(body):
         item = body[start:end]
         new = rewrite_item(Tainted(item), where, rules, scope, qualify_it=qualify)
         if new != item:
-            out += [body[done:start], new]
+            out += body[done:start] + new
             done = end
             changed = True
+            if body[end:end + 1] == "," and len(out) - line_start >= FOLD_AFTER:
+                after = end + 1
+                while body[after:after + 1] in (" ", "\t"):
+                    after += 1
+                if body[after:after + 1] != "\n":
+                    out += body[end:after] + "\n"
+                    done, line_start = after, len(out)
+                    out += "\t"
     if not changed:
         return None
-    out.append(body[done:])
-    return Header(like(text[:colon] + "".join(out), header.text), header.type)
+    return Header(like(out + body[done:], header.text), header.type)
 
 
 def rewrite_headers(headers: list[Header], rules: RuleSet, scope: Scope) -> list[Header]:

@@ -158,6 +158,8 @@ class Parser:
         base = name.rpartition("/")[2]
         self.command = Command(name=base)
         self.left = _NAMES.get(base, []) + arguments
+        if base == "runq" and arguments and not arguments[0].startswith("-"):
+            self.left.insert(1, "--")  # a time belongs to a switch that was given
         if base == "rmail":
             self.command.error_mode = "e"
         self.any = bool(self.left)

@@ -17,10 +17,10 @@ from pyexim.base.taint import taint
 from pyexim.deliver.starter import Connector
 from pyexim.expand.scope import Scope
 from pyexim.mailfmt.address import parse_address
-from pyexim.match.lists import match_address
 from pyexim.model.connection import Connection
 from pyexim.privs import find_user
 from pyexim.receive.api import ReceiveRun, Submission, serve_batch, serve_stdio, submit
+from pyexim.receive.caller import may_set_sender
 from pyexim.startup.options import UsageError, parse
 from pyexim.startup.process import Process
 from pyexim.startup.work import CommandDelivery, become_exim, launch_starter, make_receive_run
@@ -32,9 +32,13 @@ def run_submission(process: Process) -> int:
     sender = sender_of(process)
     conn = connection(process)
     will_deliver = command.mode != "bh" and not _only_queued(process)
-    connector = launch_starter(process)[1] if will_deliver else None
+    # A report to the sender of a message that is refused is delivered even if that one would only be queued.
+    may_report = command.mode == "receive" and command.error_mode in ("m", "e")
+    connector = launch_starter(process)[1] if will_deliver or may_report else None
     become_exim(process)
-    run = make_receive_run(process, _delivery(process, connector))
+    run = make_receive_run(process, _delivery(process, connector if will_deliver else None))
+    if connector is not None and not will_deliver:
+        process.services.start_delivery = CommandDelivery(process, connector, foreground=False)
     if command.mode == "bh":
         process.log.to_stderr = True
         serve_host_test(process, conn, run)
@@ -94,10 +98,8 @@ def sender_of(process: Process, *, testing: bool = False) -> str | None:
     address = parsed.address if parsed.domain_at else f"{parsed.address}@{main.qualify_domain}"
     if testing or process.identity.trusted:
         return taint(address)
-    allowed = main.untrusted_set_sender
-    if allowed is not None and match_address(address, allowed, Scope(process.config, process.services)):
-        return taint(address)
-    return None
+    scope = Scope(process.config, process.services)
+    return taint(address) if may_set_sender(taint(address), scope) else None
 
 
 def connection(process: Process) -> Connection:
@@ -107,6 +109,8 @@ def connection(process: Process) -> Connection:
                       started=process.services.clock.time(), batched=c.mode == "batch",
                       host_checking=c.mode == "bh")
     conn.submitter_trusted = process.identity.trusted
+    if c.name == "rmail" and c.mode == "receive":
+        conn.received_protocol = "local-rmail"
     if c.error_cross_reference:
         process.services.message_reference = c.error_cross_reference
     if c.mode == "smtp" and _from_inetd(conn):
@@ -114,6 +118,8 @@ def connection(process: Process) -> Connection:
         return conn
     if c.mode != "bh":
         conn.sender_ident = process.identity.login
+        if not process.identity.trusted:
+            conn.authenticated_id = process.identity.login
     if c.oma and (process.identity.trusted or c.mode == "bh"):
         apply_om(conn, c.oma, process)
     return conn
