@@ -6,7 +6,8 @@ A scenario is one text file (t/compare/cases/TOPIC/NAME.case) of sections, each 
     === file NAME            a file in the private directory, @TOP@/NAME
     === sink                 a recording SMTP server on @SINK@; lines "COMMAND-PREFIX -> REPLY" change
                              its answers (\\n in a reply separates lines), "banner -> ..." the greeting,
-                             "close COMMAND-PREFIX" makes it hang up there
+                             "close COMMAND-PREFIX" makes it hang up there, "silent COMMAND-PREFIX" say nothing
+                             more for some seconds and then hang up
     === sink ADDRESS         one more, on that address of the loopback net, at the same port
     === exim ARGUMENTS       run the command; the lines below are its standard input
     === as USER ARGUMENTS    the same for the set-uid program called by that user, conf being what is built in;
@@ -49,6 +50,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYEXIM = str(ROOT / "bin" / "pyexim")
 TRUSTED = Path("/etc/exim4/trusted_configs")
 PATIENCE = 30.0
+SILENCE = 3.0
 
 PRELUDE = """\
 exim_path = {exim}
@@ -141,11 +143,14 @@ class Sink(threading.Thread):
         self.port: int = self.server.getsockname()[1]
         self.rules: list[tuple[str, str]] = []
         self.closing: list[str] = []
+        self.silent: list[str] = []
         self.sessions: list[list[str]] = []
         self.threads: list[threading.Thread] = []
         for line in rules.splitlines():
             if line.startswith("close "):
                 self.closing.append(line[6:].upper())
+            elif line.startswith("silent "):
+                self.silent.append(line[7:].upper())
             elif " -> " in line:
                 prefix, _, reply = line.partition(" -> ")
                 self.rules.append((prefix.upper(), reply))
@@ -154,7 +159,7 @@ class Sink(threading.Thread):
     def answer(self, command: str, default: str) -> str | None:
         """Return the reply to a command; None to hang up."""
         upper = command.upper()
-        if any(upper.startswith(c) for c in self.closing):
+        if any(upper.startswith(c) for c in self.closing + self.silent):
             return None
         return next((r for p, r in self.rules if upper.startswith(p)), default)
 
@@ -181,6 +186,11 @@ class Sink(threading.Thread):
         except OSError:
             lines.append("(broken)")
 
+    def _go(self, command: str) -> None:
+        """Be silent for longer than the client waits, where the case says so; the caller hangs up."""
+        if any(command.upper().startswith(c) for c in self.silent):
+            time.sleep(SILENCE)  # a client that has closed its side for writing still waits for the answer
+
     def _converse(self, peer: socket.socket, f: object, lines: list[str]) -> None:
         def say(reply: str | None) -> bool:
             if reply is None:
@@ -193,6 +203,7 @@ class Sink(threading.Thread):
             return True
 
         if not say(self.answer("banner", "220 sink ESMTP")):
+            self._go("banner")
             return
         accepted = mailed = False
         while line := f.readline():  # type: ignore[attr-defined]
@@ -207,6 +218,7 @@ class Sink(threading.Thread):
                 default = "503 no sender"
             reply = self.answer(text, default)
             if not say(reply):
+                self._go(text)
                 return
             if verb == "MAIL":
                 mailed = str(reply).startswith("2")
@@ -216,6 +228,7 @@ class Sink(threading.Thread):
                 while (data := f.readline()) not in (b".\r\n", b""):  # type: ignore[attr-defined]
                     lines.append("| " + data.decode("latin-1").rstrip("\r\n"))
                 if not say(self.answer("end-of-data", "250 taken")):
+                    self._go("end-of-data")
                     return
             if verb == "QUIT":
                 return

@@ -144,7 +144,7 @@ class Record:
             parent = parent.parent
 
     def succeeded(self, result: Result, *, first: bool, return_path: str | None, shadow: str = "") -> None:
-        """Log a delivery (``first`` of its batch or not), and mark it as done."""
+        """Log a delivery (``first`` of those that went together or not), and mark it as done."""
         address = result.address
         self.delivered.append(address)
         if address.kind == "file" and result.file_name and not address.local_part.startswith("/"):

@@ -88,6 +88,13 @@ def step_text(what: Awaited, ehlo_refused: Answer | None = None) -> str:
     return text
 
 
+def _with_rcpt(what: Awaited, ehlo_refused: Answer | None = None) -> str:
+    """Return the step as errors of the protocol name it: they tell of pipelining at RCPT too."""
+    if what.kind is Awaiting.RCPT and what.pipelined:
+        return "pipelined " + what.text
+    return step_text(what, ehlo_refused)
+
+
 def refused(what: Awaited, answer: Answer, host: Host) -> Failure:
     """The server answered a step with something else than it should."""
     text = f"SMTP error from remote mail server after {step_text(what)}: {shown(answer.text)}"
@@ -120,9 +127,7 @@ def timed_out(what: Awaited, host: Host, written: int) -> Failure:
 
 def closed(what: Awaited, host: Host, ehlo_refused: Answer | None) -> Failure:
     """The connection was lost while an answer was awaited."""
-    step = step_text(what, ehlo_refused)
-    if what.kind is Awaiting.RCPT and what.pipelined:
-        step = "pipelined " + what.text
+    step = _with_rcpt(what, ehlo_refused)
     kind = MESSAGE if what.kind in (Awaiting.END, Awaiting.PRDR) else HOST
     return Failure(kind, f"Remote host closed connection in response to {step}", ERRNO_SMTPCLOSED, detail(host),
                    answered=False, quit=False)
@@ -130,7 +135,7 @@ def closed(what: Awaited, host: Host, ehlo_refused: Answer | None) -> Failure:
 
 def malformed(what: Awaited, text: str, host: Host) -> Failure:
     """What came is no SMTP reply."""
-    return Failure(HOST, f"Malformed SMTP reply in response to {step_text(what)}: {shown(text)}", ERRNO_SMTPFORMAT,
+    return Failure(HOST, f"Malformed SMTP reply in response to {_with_rcpt(what)}: {shown(text)}", ERRNO_SMTPFORMAT,
                    detail(host), quit=what.kind is Awaiting.END)
 
 

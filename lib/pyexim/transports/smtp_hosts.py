@@ -382,9 +382,9 @@ class HostLoop:
         for address in list(self.left):
             if told is not None and id(address) in told:
                 continue
-            # A recipient whose silence ended the session is named with its host, the others are bystanders.
+            # A recipient whose silence ended the session is named with its host, as are those that had an answer.
             about = failure.with_host and failure.errno != ERRNO_EXPANDFAIL and (
-                failure.recipient < 0 or address is self.sent[failure.recipient])
+                failure.recipient < 0 or any(address is a for a in self.sent[:failure.recipient + 1]))
             result = self._result(address, FAIL if permanent else PENDING, failure.text, failure.errno,
                                   failure.more_errno, attempt if about else None)
             result.flags = tuple(attempt.flags)

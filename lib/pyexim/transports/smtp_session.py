@@ -227,7 +227,7 @@ class Session:
                 sent.size = len(whole)
                 channel.written = 0
                 channel.write(head + whole if head else whole, channel.monotonic() + limit)
-                channel.written = len(whole) - (0 if chunking else 3)
+                channel.written = len(whole)
             elif chunking:
                 self._send_chunks(stream_smtp(copy.chunks(), stuff=False), sent)
             else:
