@@ -52,21 +52,12 @@ def _local_part_case(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
     return OK
 
 
-def _absent(run: AclRun, text: str) -> None:
-    """Say in the main log that a control has no effect; -bh, which stores nothing, needs no such line."""
-    conn = run.scope.conn
-    if conn is None or not conn.host_checking:
-        run.scope.services.log.main(text)
-
-
 def _cutthrough(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
     controls = run.controls
     for option in rest.split("/") if rest else ():
         name, _, value = option.partition("=")
         if name == "defer":
             controls.cutthrough_defer_pass = value == "pass"
-    if not controls.cutthrough:
-        _absent(run, '"control = cutthrough_delivery" is not there yet: the message is spooled')
     controls.cutthrough = True
     return OK
 

@@ -33,6 +33,8 @@ class ReceiveRun:
     ids: Generator
     start_delivery: Callable[[str, str], int | None]
     load_average: Callable[[], int]
+    delivery_line: Callable[..., str]
+    """``deliver.loglines.delivered``: the log line of a delivery that is made while its message is received."""
     queue_only: bool = False
     """-odq, or queue_only_override and the like, as decided by the command line."""
     queue_smtp: bool = False

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyexim.acl import api as acl
 from pyexim.acl.controls import FAKE_TEXT, AclControls, controls_of, take_headers
@@ -29,6 +29,9 @@ from pyexim.receive.received import received_text
 from pyexim.receive.rejection import rejected_header, write_rejection
 from pyexim.receive.texts import host_and_ident, sender_text
 from pyexim.spool import api as spool
+
+if TYPE_CHECKING:
+    from pyexim.verify.cutthrough import Cutthrough
 
 TEMPORARY: Final = "Temporary local problem - please try later"
 PROHIBITED: Final = "Administrative prohibition"
@@ -72,11 +75,14 @@ class Incoming:
     """A message on its way in.  ``open`` it, ``feed`` it, ``complete`` or ``abort`` it."""
 
     __slots__ = (
+        "_before_data_acl",
         "_kept",
         "_new",
         "chunked",
         "collector",
         "controls",
+        "cutthrough",
+        "delivery_can_wait",
         "discarded",
         "envelope",
         "failed",
@@ -108,8 +114,14 @@ class Incoming:
         self.fields = fixups.Fields([])
         self._new: spool.NewMessage | None = None
         self._kept = b""
+        self._before_data_acl: tuple[list[Header], bool] = [], False
+        """For cutthrough delivery: the header as it was then, and whether the ACL has changed it."""
         self.started = 0.0
         self.discarded = False
+        self.cutthrough: Cutthrough | None = None
+        """The connection down which the message goes once it is here."""
+        self.delivery_can_wait = False
+        """The message is stored because delivery has just been tried."""
         self.chunked = False
         self.failed: OSError | None = None
         """Why the spool did not take the body."""
@@ -197,6 +209,14 @@ class Incoming:
                 self._kept = self.body_for_report(self.scope.config.main.bounce_return_size_limit)
             self.abort()
             return refusal
+        if self.cutthrough is not None:
+            from pyexim.receive import cutthrough  # rarely asked for
+
+            sent = cutthrough.deliver(self, *self._before_data_acl)
+            if sent is not None:
+                if not sent.accepted:
+                    self.abort()
+                return sent
         outcome = self.store(refusal)
         outcome.before = self.replies
         return outcome
@@ -311,16 +331,19 @@ class Incoming:
         if len(message.recipients) > 1 and "prdr_requested" in scope.vars:
             from pyexim.receive import prdr  # rarely agreed on
 
-            self._show_body()
+            self.show_body()
             asked = len(message.recipients)
             self.replies = prdr.ask(scope, message)
             self.some_refused = len(message.recipients) < asked
+        if self.cutthrough is not None:
+            self._before_data_acl = [Header(h.text, h.type) for h in fields.headers], False
         refusal = self._run_acl() if message.recipients or not self.replies else None
         if refusal is not None and not refusal.accepted:
             return refusal
         added, removed = take_headers(scope)
         if added or removed:
             fixups.apply_acl_changes(fields.headers, added, removed)
+            self._before_data_acl = self._before_data_acl[0], True
         message.received_time_complete = now = scope.services.clock.time()
         if received:
             for h in fields.headers:
@@ -329,6 +352,11 @@ class Incoming:
                     break
         self._measure()
         return refusal
+
+    def use_headers(self, headers: list[Header]) -> None:
+        """Go back to the header as it was before the DATA ACL."""
+        self.fields.headers[:] = headers
+        self._measure()
 
     def _measure(self) -> None:
         size = 0
@@ -339,12 +367,13 @@ class Incoming:
                 size += length if length < 1000 else length + len(str(length)) - 3
         self.message.message_size = size + 1 + self.message.body_size
 
-    def _show_body(self) -> None:
-        """Let ACLs use $message_body: what has come is written to the data file."""
+    def show_body(self) -> spool.NewMessage:
+        """Let ACLs use $message_body: what has come is written to the data file; the message on the spool."""
         new = self._new
         assert new is not None
         new.flush()
         self.message.data_path, self.message.data_start = new.data_path, new.data_start
+        return new
 
     def _run_acl(self) -> Outcome | None:
         """Run the ACL for the whole message; a refusal, or None."""
@@ -355,7 +384,7 @@ class Incoming:
             source, where = main.acl_not_smtp, "not_smtp"
         if source is None:
             return None
-        self._show_body()
+        self.show_body()
         result = acl.run_acl(where, source, self.scope)
         if result.status == acl.OK:
             if result.user_text and self.smtp:

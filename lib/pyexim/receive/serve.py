@@ -65,8 +65,8 @@ class PieceByPiece:
             self._sock.close()
 
     def left_to_another(self) -> None:
-        if self._session is not None and self._session.incoming is not None:
-            self._session.incoming.left_to_another()
+        if self._session is not None:
+            self._session.left_to_another()
         with contextlib.suppress(OSError):
             self._sock.close()
 

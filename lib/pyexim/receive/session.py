@@ -49,6 +49,7 @@ from pyexim.smtp.server import (
 
 if TYPE_CHECKING:
     from pyexim.receive.debugging import SessionDebug
+    from pyexim.verify.cutthrough import Cutthrough
 
 _UNQUALIFIED = ("allow_unqualified_sender", "allow_unqualified_recipient")
 
@@ -78,6 +79,8 @@ class Session:
             self._nonmail_applies)
         self.envelope = Envelope()
         self.incoming: Incoming | None = None
+        self.cutthrough: Cutthrough | None = None
+        """The connection that is held for the message at hand; one that is no longer active opens no other."""
         self.messages = 0
         self.mails = 0
         """MAIL commands, accepted or not."""
@@ -220,6 +223,7 @@ class Session:
             scope.message.acl_m.clear()
             return scope.message
         self._fresh = True
+        self._end_cutthrough()
         scope.vars.pop("prdr_requested", None)
         message = Message(conn=self.conn, deliver_firsttime=True)
         message.originator_login, message.originator_uid, message.originator_gid = self._originator
@@ -308,10 +312,23 @@ class Session:
 
     def drop_incoming(self) -> None:
         """Forget a message that is not complete."""
+        self._end_cutthrough()
         if self.incoming is not None:
             self.incoming.abort()
             self.incoming.message.message_id = ""
             self.incoming = None
+
+    def _end_cutthrough(self) -> None:
+        if self.cutthrough is not None:
+            self.cutthrough.end()
+            self.cutthrough = None
+
+    def left_to_another(self) -> None:
+        """Let go of what belongs to the session: a process forked from this one goes on with it."""
+        if self.incoming is not None:
+            self.incoming.left_to_another()
+        if self.cutthrough is not None:
+            self.cutthrough.left_to_another()
 
     def _nonmail_applies(self) -> bool:
         return self.matches(self.main.smtp_accept_max_nonmail_hosts, "smtp_accept_max_nonmail_hosts")
@@ -451,8 +468,8 @@ class Session:
         self.answer(outcome)
         stored = outcome.accepted and incoming.stored
         self.incoming = None
+        self.messages += outcome.accepted
         if stored:
-            self.messages += 1
             self.after_storing(incoming)
         else:
             incoming.release()
@@ -483,7 +500,7 @@ class Session:
             where = f" in {message.queue_name}" if message.queue_name else ""
             self.log.main(f"no immediate delivery: queued{where} by ACL", message_id=message.message_id,
                           selector="delay_delivery")
-        if controls.queue_only or controls.freeze:
+        if controls.queue_only or controls.freeze or incoming.delivery_can_wait:
             return
         reason = self._queue_reason()
         if reason is None:

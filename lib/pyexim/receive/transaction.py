@@ -308,6 +308,16 @@ def rcpt(session: Session, command: Command) -> None:
             session.count_rcpt("defer" if result.status == acl.DEFER else "fail")
             session.refuse(result, f"RCPT {path}")
             return
+        # Without NOTIFY there is nothing to be told about, and ORCPT goes, as in Exim.
+        recipient = Recipient(taint(address), dsn_orcpt=orcpt if flags else None, dsn_flags=flags)
+        if result.status == acl.OK and (session.controls.cutthrough or session.cutthrough is not None):
+            from pyexim.receive.cutthrough import add_recipient  # rarely asked for
+
+            refusal = add_recipient(session, recipient)
+            if refusal is not None:
+                session.count_rcpt("defer" if refusal.status == acl.DEFER else "fail")
+                session.refuse(refusal, f"RCPT {path}")
+                return
         session.reply_acl(result, 250, "Accepted")
         if result.status == acl.DISCARD:
             session.envelope.discarded_by = session.envelope.discarded_by or "RCPT"
@@ -318,8 +328,7 @@ def rcpt(session: Session, command: Command) -> None:
         session.envelope.discarded_by = "MAIL"
         _log_discarded(session, path, "MAIL", None)
         return
-    # Without NOTIFY there is nothing to be told about, and ORCPT goes, as in Exim.
-    message.recipients.append(Recipient(taint(address), dsn_orcpt=orcpt if flags else None, dsn_flags=flags))
+    message.recipients.append(recipient)
     session.envelope.raw_recipients.append(address)
 
 
@@ -446,6 +455,8 @@ def _open(session: Session, *, chunked: bool) -> bool:
         incoming.abort()
         return False
     session.incoming = incoming
+    if session.cutthrough is not None and session.cutthrough.active:
+        incoming.cutthrough = session.cutthrough
     return True
 
 

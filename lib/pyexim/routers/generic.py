@@ -87,8 +87,8 @@ class Generic:
         return ROUTED
 
     def decorate(self, address: Address, run: RouteRun) -> Deferred | None:
-        """Set the errors address and the header changes; nothing while verifying."""
-        if not run.verify:
+        """Set the errors address and the header changes; while verifying only for a delivery that will follow."""
+        if not run.verify or run.to_be_sent:
             for step in self.header_steps:
                 problem = step(address, run)
                 if problem is not None:

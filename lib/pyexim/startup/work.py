@@ -10,7 +10,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from pyexim import child, fdpass, privs
 from pyexim.base.record import replace
@@ -140,9 +140,16 @@ def make_receive_run(process: Process, start_delivery: Callable[[str, str], int 
     process.services.submit = submitter(process)
     return ReceiveRun(
         config=process.config, services=process.services, spool=process.spool, ids=id_generator(process.config),
-        start_delivery=start_delivery, load_average=load_average, queue_only=c.delivery == "q",
-        queue_smtp=c.smtp_queue, synchronous=c.delivery == "f",
+        start_delivery=start_delivery, load_average=load_average, delivery_line=_delivery_line,
+        queue_only=c.delivery == "q", queue_smtp=c.smtp_queue, synchronous=c.delivery == "f",
         delivery_requested=c.delivery in ("b", "f") or c.smtp_queue)
+
+
+def _delivery_line(*facts: Any, **more: Any) -> str:
+    """Return the log line of a delivery: receptions need it rarely, and most processes never."""
+    from pyexim.deliver.loglines import delivered
+
+    return delivered(*facts, **more)
 
 
 class CommandDelivery:

@@ -5,9 +5,14 @@ Spec: section "Address verification" of the chapter "Access control lists".
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pyexim.base.record import dataclass, field
 from pyexim.expand.scope import Scope
 from pyexim.model.address import Address
+
+if TYPE_CHECKING:
+    from pyexim.verify.cutthrough import Cutthrough
 
 OK, FAIL, DEFER = "ok", "fail", "defer"
 
@@ -24,6 +29,8 @@ class VerifyOptions:
     callout_options: dict[str, str] = field(default_factory=dict)
     no_details: bool = False
     case_insensitive: bool = False
+    cutthrough: Cutthrough | None = None
+    """Where a recipient joins the held connection of its message instead of a callout."""
 
     def key(self) -> object:
         """Return what tells verifications of one address apart, for a cache."""

@@ -106,11 +106,11 @@ def callout(address: Address, role: str, scope: Scope, options: VerifyOptions) -
     conn = scope.conn
     if conn is not None and conn.host_checking and not scope.facts.get("host_checking_callout"):
         return Verified(OK, address=address)
-    hosts = _hosts(address, scope)
+    hosts = hosts_of(address, scope)
     if not hosts:
         return Verified(OK, address=address)
     try:
-        plan = _plan(address, role, scope, options)
+        plan = plan_of(address, role, scope, options)
     except ExpansionError as e:
         return Verified(DEFER, "", f"failed to expand a setting for a callout: {e.text}", address=address)
     use_cache = "no_cache" not in options.callout_options and scope.services.hints is not None
@@ -130,7 +130,7 @@ def callout(address: Address, role: str, scope: Scope, options: VerifyOptions) -
 
 # -- what is asked, and whom
 
-def _hosts(address: Address, scope: Scope) -> list[Host]:
+def hosts_of(address: Address, scope: Scope) -> list[Host]:
     """Return the hosts to call, each with an address."""
     options = getattr(address.transport, "options", None)
     own = getattr(options, "hosts", None)
@@ -163,7 +163,7 @@ def _port(source: str | None, lmtp: bool, scope: Scope) -> int:
         return 25
 
 
-def _plan(address: Address, role: str, scope: Scope, options: VerifyOptions) -> Plan:
+def plan_of(address: Address, role: str, scope: Scope, options: VerifyOptions) -> Plan:
     main = scope.config.main
     given = options.callout_options
     timeout = float(options.callout or 30)
@@ -323,13 +323,18 @@ def _unreachable(plan: Plan, last: str, scope: Scope) -> Verified:
     return Verified(DEFER, user, f"{head}: {last}", callout=True)
 
 
+def open_talk(plan: Plan, host: Host, scope: Scope) -> Talk:
+    """Connect to a host; TalkFailed."""
+    debug = scope.services.debug
+    return Talk(host.address or "", host.port or plan.port, plan.connect_timeout, plan.timeout, plan.interface,
+                debug.dialogue() if debug is not None else None, host.name)
+
+
 def _ask(plan: Plan, host: Host, scope: Scope, use_cache: bool) -> Outcome:
     """Make one call."""
     talk: Talk | None = None
     try:
-        debug = scope.services.debug
-        talk = Talk(host.address or "", host.port or plan.port, plan.connect_timeout, plan.timeout, plan.interface,
-                    debug.dialogue() if debug is not None else None, host.name)
+        talk = open_talk(plan, host, scope)
         talk.greeting()
         talk.hello(plan.helo, lmtp=plan.lmtp)
         refused = _introduce(plan, talk, host, scope)

@@ -54,10 +54,12 @@ def _route(address: Address, role: str, scope: Scope, options: VerifyOptions) ->
     mode = MODES[role]
     for _ in range(MAX_REDIRECTIONS):
         scope.address = address
-        run = RouteRun(scope, mode)
+        run = RouteRun(scope, mode, to_be_sent=options.cutthrough is not None)
         outcome = runner.route_address(address, run)
         kind = type(outcome)
         if kind is Routed or kind is Discarded:
+            if kind is Routed and options.cutthrough is not None:
+                return options.cutthrough.join(address, scope)
             if kind is Routed and options.callout is not None:
                 from pyexim.verify.callout import callout  # only where one is asked for
                 return callout(address, role, scope, options)

@@ -79,7 +79,7 @@ class Talk:
         if code // 100 != 2:
             raise TalkFailed(self.error(), code, self.sent, self.response)
 
-    def command(self, text: str, shown: str | None = None) -> int:
+    def command(self, text: str, shown: str | None = None, *, timeout: float | None = None) -> int:
         """Send a command and return the code of its reply; logs have it as ``shown``."""
         if "\r" in text or "\n" in text:
             raise TalkFailed("line end in a command")
@@ -91,7 +91,15 @@ class Talk:
             self._channel.write(text.encode("latin-1") + b"\r\n", monotonic() + self._timeout)
         except OSError as e:
             raise TalkFailed(f'response to "{self.sent}" was: {self._what(e)}', error=e) from None
-        return self._reply()
+        return self._reply(timeout)
+
+    def write(self, data: bytes, deadline: float) -> None:
+        """Send octets of a message; TalkFailed."""
+        assert self._channel is not None
+        try:
+            self._channel.write(data, deadline)
+        except OSError as e:
+            raise TalkFailed(f"sending the message: {self._what(e)}", error=e) from None
 
     def error(self) -> str:
         """Return the text for a log about the last reply."""
@@ -104,9 +112,9 @@ class Talk:
             return "timed out"
         return os.strerror(error.errno) if error.errno else "connection dropped"
 
-    def _reply(self) -> int:
+    def _reply(self, timeout: float | None = None) -> int:
         data = b""
-        deadline = monotonic() + self._timeout
+        deadline = monotonic() + (timeout or self._timeout)
         assert self._channel is not None
         while True:
             try:
@@ -145,3 +153,9 @@ class Talk:
         if self._dialogue is not None:
             self._dialogue.closed()
         self._channel = None
+
+    def drop(self) -> None:
+        """Close without a word."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None

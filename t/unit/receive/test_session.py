@@ -80,7 +80,8 @@ class World:
         self.spool = directory / "spool"
         self.run = ReceiveRun(
             config=self.config, services=services, spool=SpoolSettings(str(self.spool), fsync=False),
-            ids=Generator(os.getpid()), start_delivery=lambda i, q: self.delivered.append(i), load_average=lambda: 0)
+            ids=Generator(os.getpid()), start_delivery=lambda i, q: self.delivered.append(i), load_average=lambda: 0,
+            delivery_line=lambda *_, **__: "")
 
     def submit(self, arguments: list[str], data: bytes) -> int:
         self.reports.append(data)
