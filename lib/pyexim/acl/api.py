@@ -26,6 +26,7 @@ from pyexim.base.taint import taint
 from pyexim.config.configuration import Configuration
 from pyexim.expand.engine import expand, is_literal
 from pyexim.expand.scope import Scope
+from pyexim.model.address import unquoted
 
 OK, FAIL, DEFER, DISCARD, DROP = "ok", "fail", "defer", "discard", "drop"
 
@@ -149,7 +150,7 @@ def _set_recipient(run: AclRun, recipient: str) -> None:
     run.scope.address = None
     _forget_recipient(run.scope)
     variables = run.scope.vars
-    variables["local_part"] = taint(lower(local_part))
+    variables["local_part"] = taint(lower(unquoted(local_part)))
     variables["domain"] = domain
     run.controls.caseful_local_part = False
 

@@ -15,6 +15,7 @@ from pyexim.acl.run import OK, AclRun, Step, where_name
 from pyexim.acl.table import CONTROLS_BY_NAME, ControlRow
 from pyexim.base.octets import lower
 from pyexim.base.taint import like
+from pyexim.model.address import unquoted
 
 Apply = Callable[[AclRun, ControlRow, str, str], int]
 
@@ -46,7 +47,7 @@ def _switch(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
 def _local_part_case(run: AclRun, row: ControlRow, rest: str, text: str) -> int:
     run.controls.caseful_local_part = bool(row.value)
     if run.recipient is not None:
-        local_part = run.recipient.rpartition("@")[0] if "@" in run.recipient else run.recipient
+        local_part = unquoted(run.recipient.rpartition("@")[0] if "@" in run.recipient else run.recipient)
         value = local_part if row.value else lower(local_part)
         run.scope.vars["local_part"] = like(value, run.recipient)
     return OK

@@ -20,15 +20,19 @@ class Selectors(Protocol):
     def __call__(self, name: str) -> bool: ...
 
 
-def address_text(address: Address, *, all_parents: bool, success: bool, relative: str = "") -> str:
+def address_text(address: Address, *, all_parents: bool, success: bool, relative: str = "",
+                 as_given: bool = False) -> str:
     """Return an address with its ancestors: "final (between) <original>".
 
+    The final one is as its router saw it (without affixes, in lower case), unless ``as_given``.
     ``success`` is for => lines, where a router with log_as_local has the domain left out and the
     original always shown.  ``relative`` stands before the name of a file that has no absolute path.
     """
     local = success and address.kind == "address" and _as_local(address)
     if address.kind == "address":
-        text = str(address.local_part) if local else address.address
+        text = address.address if as_given else str(address.local_part)
+        if not local and not as_given and address.domain:
+            text += f"@{address.domain}"
     else:
         text = final_name(address)
         if address.kind in ("file", "directory") and not text.startswith("/"):
@@ -44,7 +48,7 @@ def address_text(address: Address, *, all_parents: bool, success: bool, relative
         text += "".join(f" ({p})" for p in between)
     elif address.kind != "address" and address.parent is not None and address.parent is not top:
         text += f" ({address.parent.address})"
-    if (top is not address and top.address != address.address) or local or address.kind != "address":
+    if text != top.address:
         text += f" <{top.address}>"
     return text
 

@@ -228,7 +228,8 @@ class Record:
         text = "retry timeout exceeded"
         address.flags.add("timed_out")
         if not self._quiet(address):
-            name = loglines.address_text(address, all_parents=self.selected("all_parents"), success=False)
+            name = loglines.address_text(address, all_parents=self.selected("all_parents"), success=False,
+                                         as_given=True)
             self.main(f"** {name}: {text}")
             self.note(f"{name}: {text}")
         shown = report_text(address)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 from pyexim.base.errors import ExpansionError
 from pyexim.base.taint import like
 from pyexim.expand.lists import join_list
 from pyexim.expand.scope import Scope
 from pyexim.mailfmt.address import parse_address, split_list
+from pyexim.model.address import quoted
 
 
 def address(scope: Scope, text: str, argument: str | None, name: str) -> str:
@@ -50,11 +48,4 @@ def local_part(scope: Scope, text: str, argument: str | None, name: str) -> str:
 
 def quote_local_part(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${quote_local_part:...}: in quotes where RFC 5322 wants them."""
-    if _UNQUOTED.fullmatch(text):
-        return text
-    return like('"' + text.translate(_ESCAPED) + '"', text)
-
-
-_ATEXT: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
-_UNQUOTED: Final = re.compile(rf"{_ATEXT}(?:(?:{_ATEXT}|\.)*{_ATEXT})?")
-_ESCAPED: Final = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r"})
+    return quoted(text)

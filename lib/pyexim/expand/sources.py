@@ -137,25 +137,7 @@ def from_local_part(scope: Scope) -> str:
         return ""
     if address.kind != "address" and address.parent is not None:
         address = address.parent
-    text = address.local_part
-    if '"' in text or "\\" in text:
-        return unquote(text)
-    return text
-
-
-def unquote(text: str) -> str:
-    """Return a local part without its quotes and backslashes."""
-    out = []
-    at, n = 0, len(text)
-    while at < n:
-        c = text[at]
-        if c == "\\" and at + 1 < n:
-            at += 1
-            out.append(text[at])
-        elif c != '"':
-            out.append(c)
-        at += 1
-    return "".join(out)
+    return address.local_part
 
 
 def from_domain(scope: Scope) -> str:

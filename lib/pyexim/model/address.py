@@ -6,10 +6,40 @@ The word is *address* while routing, *recipient* in the envelope.  One object pe
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from pyexim.base.record import dataclass, field
+from pyexim.base.taint import like
 from pyexim.model.host import Host
+
+_ATEXT: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
+_PLAIN: Final = re.compile(rf"{_ATEXT}(?:(?:{_ATEXT}|\.)*{_ATEXT})?")
+_ESCAPED: Final = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r"})
+
+
+def quoted(local_part: str) -> str:
+    """Return a local part in quotes, where it needs them."""
+    if _PLAIN.fullmatch(local_part):
+        return local_part
+    return like('"' + local_part.translate(_ESCAPED) + '"', local_part)
+
+
+def unquoted(local_part: str) -> str:
+    """Return a local part without its quotes and backslashes: what they protect is meant (RFC 5321, 4.1.2)."""
+    if '"' not in local_part and "\\" not in local_part:
+        return local_part
+    out = []
+    at, n = 0, len(local_part)
+    while at < n:
+        c = local_part[at]
+        if c == "\\" and at + 1 < n:
+            at += 1
+            out.append(local_part[at])
+        elif c != '"':
+            out.append(c)
+        at += 1
+    return like("".join(out), local_part)
 
 
 @dataclass(slots=True, eq=False)
@@ -17,7 +47,7 @@ class Address:
     """One address.
 
     ``address`` is the whole address, its local part as given, ``domain`` is lower case.
-    ``local_part`` is the router's view while one runs, and stays so when it has accepted: in lower
+    ``local_part`` is the view of the last router that has looked at it, without quotes: in lower
     case unless caseful_local_part, without affixes (those are in ``prefix`` and ``suffix``); for what
     is transmitted see ``routers.affixes.transmitted_local_part``.  ``unique`` is what duplicates are
     found by and what journal and non-recipients hold.  ``onetime_parent`` belongs to a redirect with
@@ -103,7 +133,8 @@ class Address:
 
     def __post_init__(self) -> None:
         if not self.domain and not self.local_part and self.kind == "address":
-            self.local_part, _, self.domain = self.address.rpartition("@")
+            local_part, _, self.domain = self.address.rpartition("@")
+            self.local_part = unquoted(local_part)
         if not self.unique:
             self.unique = self.address
 

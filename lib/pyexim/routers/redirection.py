@@ -101,7 +101,7 @@ def _parse(text: str, rules: ListRules, found: Redirection, depth: int) -> bool:
         elif item.startswith(":"):
             # the text of :fail: and :defer: goes to the end of the line, whatever commas it contains
             line_end = text.find("\n", position)
-            rest = like(text[position:line_end if line_end >= 0 else total].strip(SPACE), text)
+            rest = like(text[position:line_end if line_end >= 0 else total].lstrip(SPACE), text)
         special = _special_name(item)
         if special in ("fail", "defer") and rest is not item:
             end = max(end, position + len(text[position:].split("\n", 1)[0]))
@@ -185,7 +185,7 @@ _SPECIALS = ("blackhole", "unknown", "include", "fail", "defer")
 def _special_name(item: str) -> str | None:
     if item.startswith(":"):
         for name in _SPECIALS:
-            if item.startswith(f":{name}:"):
+            if item.startswith(f":{name}:") and (name != "unknown" or item == ":unknown:"):
                 return name
     return None
 
@@ -193,7 +193,7 @@ def _special_name(item: str) -> str | None:
 def _obey_special(name: str, item: str, rest: str, rules: ListRules, found: Redirection, depth: int) -> bool:
     """Obey a special item; False when nothing after it counts."""
     if name in rules.forbidden and name != "include":
-        raise RedirectionError(f'"{rest if name in ("fail", "defer") else item}" is not permitted')
+        raise RedirectionError(f'"{item}" is not permitted')
     if name == "unknown":
         return True
     if name == "include":
@@ -207,7 +207,7 @@ def _obey_special(name: str, item: str, rest: str, rules: ListRules, found: Redi
     found.verdict = name
     found.special = item
     if name != "blackhole":
-        found.text = like(rest[len(name) + 2:].strip(SPACE), rest)
+        found.text = like(rest[len(name) + 2:].lstrip(SPACE), rest)
     return False
 
 

@@ -14,7 +14,7 @@ from pyexim.base.octets import lower
 from pyexim.base.taint import Tainted
 from pyexim.config.configuration import Configuration
 from pyexim.expand.engine import expand
-from pyexim.model.address import Address
+from pyexim.model.address import Address, unquoted
 from pyexim.routers.base import Declined, Deferred, Discarded, Failed, Passed, Rerouted, Routed, RouteOutcome, RouteRun
 from pyexim.routers.children import adopt, continue_unseen, make_child
 from pyexim.routers.percent import percent_hack
@@ -62,7 +62,7 @@ def route_address(address: Address, run: RouteRun) -> RouteOutcome:
 def _route(address: Address, run: RouteRun, routers: Routers) -> RouteOutcome:
     whole = address.address
     at = whole.rfind("@")
-    local_part = whole if at < 0 else whole[:at]
+    local_part = unquoted(whole if at < 0 else whole[:at])
     folded = lower(local_part)
     if whole.__class__ is not str:
         local_part, folded = Tainted(local_part), Tainted(folded)

@@ -28,7 +28,7 @@ from pyexim.base.record import dataclass, field
 from pyexim.expand.engine import expand
 from pyexim.expand.lists import split_list, split_with_separator
 from pyexim.mailfmt.dates import rfc5322
-from pyexim.model.address import Address
+from pyexim.model.address import Address, quoted, unquoted
 from pyexim.model.message import Header
 from pyexim.transports.base import TransportRun
 
@@ -354,11 +354,14 @@ def envelope_recipient(address: Address, *, affixes: bool) -> str:
         return address.top().address
     if not (address.prefix or address.suffix):
         return address.address
-    local, _, domain = address.address.rpartition("@")
+    given, _, domain = address.address.rpartition("@")
+    local = unquoted(given)
     whole = address.prefix + address.local_part + address.suffix
     if lower(local) != lower(whole):
         local = whole
     if not affixes:
         # taken off the address as given: the router may see its local part in lower case
         local = local[len(address.prefix):len(local) - len(address.suffix)]
+    if given.startswith('"'):
+        local = quoted(local)
     return f"{local}@{domain}"

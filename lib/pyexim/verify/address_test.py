@@ -43,6 +43,8 @@ class Reporter:
         if role == "test":
             scope.facts["address_test"] = True
         self.lines: list[str] = []
+        self._seen: set[str] = set()
+        """Deliveries that have been told of, by ``Address.unique``."""
 
     def argument(self, text: str) -> str:
         """Return what is to be printed for one argument: addresses separated by commas."""
@@ -151,10 +153,9 @@ class Reporter:
                     self._trouble(address, word, outcome.text, FAILED)
         finally:
             scope.vars, scope.address, scope.verify_mode = saved
-        seen: set[str] = set()
         for address in [*local, *reversed(remote)]:
-            self._routed(address, duplicate=address.unique in seen)
-            seen.add(address.unique)
+            self._routed(address, duplicate=address.unique in self._seen)
+            self._seen.add(address.unique)
 
     def _trouble(self, address: Address, word: str, text: str, code: int) -> None:
         self._say(f"{address.address} {word}: {text}", code)

@@ -12,7 +12,7 @@ from typing import Final
 from pyexim.base.octets import lower
 from pyexim.base.taint import like
 from pyexim.expand.scope import Scope
-from pyexim.model.address import Address
+from pyexim.model.address import Address, unquoted
 from pyexim.routers import runner
 from pyexim.routers.base import Deferred, Discarded, Failed, Rerouted, Routed, RouteRun
 from pyexim.verify.api import DEFER, FAIL, OK, Verified, VerifyOptions
@@ -28,9 +28,8 @@ def make_address(text: str) -> Address:
     if at < 0:
         return Address(text, local_part=text, unique=text)
     domain = lower(text[at + 1:])
-    local_part = like(text[:at], text)
-    whole = like(f"{local_part}@{domain}", text)
-    return Address(whole, local_part=local_part, domain=like(domain, text), unique=whole)
+    whole = like(f"{text[:at]}@{domain}", text)
+    return Address(whole, local_part=unquoted(like(text[:at], text)), domain=like(domain, text), unique=whole)
 
 
 def verify(text: str, role: str, scope: Scope, options: VerifyOptions) -> Verified:
