@@ -92,7 +92,7 @@ class Reporter:
             word = "Testing" if self.role == "test" else "Verifying"
             debug("verify", f"{'>' * 48}\n{word} {address}")
         if self.full:
-            self._full(address)
+            self._full(address, parsed.address)
         else:
             self._short(address)
 
@@ -111,7 +111,8 @@ class Reporter:
 
     # -- with everything that becomes of an address
 
-    def _full(self, text: str) -> None:
+    def _full(self, text: str, given: str) -> None:
+        """Follow an address; a duplicate is what was ``given`` (without a domain, perhaps) as an earlier one was."""
         scope = self.scope
         mode = {"test": "", "sender": "S", "recipient": "R"}[self.role]
         saved = scope.vars, scope.address, scope.verify_mode
@@ -120,6 +121,7 @@ class Reporter:
         remote: list[Address] = []
         first = make_address(taint(text))
         first.address = taint(text)
+        first.unique = given
         waiting = [first]
         count = 0
         debug = scope.services.debug
