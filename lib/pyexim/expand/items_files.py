@@ -149,18 +149,21 @@ def _raw_command(parser: Parser) -> str:
     src = parser.src
     start = at = parser.pos
     depth = 0
+    deepest = 0
     while at < parser.n:
         c = src[at]
         if c == "\\":
             at += 1
         elif c == "$" and src.startswith("{", at + 1):
             depth += 1
+            deepest = max(deepest, depth)
             at += 1
         elif c == "{" and depth:
             depth += 1
         elif c == "}":
             if depth == 0:
                 parser.pos = at + 1
+                parser.max_depth = max(parser.max_depth, parser.depth + deepest)
                 return src[start:at]
             depth -= 1
         at += 1

@@ -154,7 +154,7 @@ def field_by_number(data: str, number: int, separators: str) -> str | None:
     elif len(separators) == 1:
         fields = data.split(separators)
     else:
-        fields = re.split("[" + re.escape(separators) + "]", data)
+        fields = re.split("[" + re.escape("".join(dict.fromkeys(separators))) + "]", data)
     if abs(number) > len(fields):
         return None
     return like(fields[number - 1 if number > 0 else number], data)

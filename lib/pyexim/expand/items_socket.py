@@ -23,6 +23,9 @@ from pyexim.expand.parser import Parser
 from pyexim.expand.scope import Scope
 from pyexim.expand.times import parse_interval
 
+MAX_TIMEOUT: Final = 86400 * 366
+"""More seconds than that are as good as no limit, and more than the system can count."""
+
 
 @dataclass(slots=True)
 class _Options:
@@ -82,7 +85,7 @@ def _options(text: str) -> _Options:
             seconds = int(items[0][:9])
         if seconds is None:
             raise ExpansionError(f'bad time value "{items[0]}" in readsocket options')
-        options.timeout = float(seconds)
+        options.timeout = float(min(seconds, MAX_TIMEOUT))
     for item in items[1:]:
         key, _, value = item.partition("=")
         if key in ("shutdown", "tls", "cache") and value in ("yes", "no"):

@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from pyexim.base.errors import ExpansionError
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.taint import is_tainted, like
 from pyexim.expand import engine
 from pyexim.expand.base import restore_numeric, save_numeric, set_numeric
@@ -21,6 +22,11 @@ _NUMBERS: Final = re.compile(r"(-?)([0-9]*)(?:_([0-9]+))?")
 
 _INTEGER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)|")
 _LARGEST: Final = 0x7FFFFFFF
+
+
+_PARTS: Final = lazy_pattern(r"([^$\\]+)|\$(?:([0-9]+)|\{([0-9]+)\})")
+_SIMPLE: Final = lazy_pattern(r"(?:[^$\\]|\$(?:[0-9]{1,9}(?![0-9])|\{[0-9]{1,9}\}))*")
+"""A replacement of literal text and numeric variables: it can be put in without expanding it for each match."""
 
 
 def number(text: str, item: str, *, signed: bool = False) -> int:
@@ -39,25 +45,25 @@ def sg(scope: Scope, args: list[str]) -> str:
     """${sg{subject}{regex}{replacement}}: the replacement is expanded anew for each match."""
     subject, pattern, replacement = args
     regex = compiled_regex(pattern)
-    try:
-        if engine.is_literal(replacement) and not is_tainted(replacement):
-            return like(regex.replace(subject, replacement), subject)
-        matches = regex.finditer(subject)
-    except RegexLimit as e:
-        raise ExpansionError(f'regular expression "{pattern}": {e}') from None
-    if not matches:
-        return subject
     saved = save_numeric(scope)
     out: list[str] = []
     at = 0
     try:
-        for start, end, groups in matches:
+        if not is_tainted(replacement) and _SIMPLE.fullmatch(replacement):
+            parts = [int(number or other) if number or other else text
+                     for text, number, other in _PARTS.findall(replacement)]
+            return like(regex.replace(subject, parts), subject)
+        for start, end, groups in regex.finditer(subject):
             out.append(subject[at:start])
             set_numeric(scope, groups)
             out.append(engine.expand(replacement, scope))
             at = end
+    except RegexLimit as e:
+        raise ExpansionError(f'regular expression "{pattern}": {e}') from None
     finally:
         restore_numeric(scope, saved)
+    if not out:
+        return subject
     out.append(subject[at:])
     return like("".join(out), subject, *[x for x in out if is_tainted(x)])
 

@@ -10,6 +10,7 @@ A pattern carries limits on the work of one match and on its depth, so that a pa
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from pyexim.base.taint import Tainted
@@ -78,10 +79,15 @@ class Regex:
         span = cy.match_substring_span_bynumber
         return [span(data, subject, i) for i in range(self.groups + 1)]
 
-    def replace(self, text: str, replacement: str) -> str:
-        """Return the text with each match replaced by a literal text.  Raises RegexLimit."""
+    def replace(self, text: str, replacement: Iterable[str | int]) -> str:
+        """Return the text with each match replaced by literal texts and what groups captured.  Raises RegexLimit."""
         cy = self._cy
-        template = replacement.encode("latin-1").replace(b"\\", b"\\\\").replace(b"$", b"$$")
+        template = b""
+        for part in replacement:
+            if isinstance(part, str):
+                template += part.encode("latin-1").replace(b"\\", b"\\\\").replace(b"$", b"$$")
+            elif part <= self.groups:
+                template += b"${%d}" % part
         options = cy.SubstituteOption.GLOBAL | cy.SubstituteOption.UNSET_EMPTY
         try:
             out = cy.substitute(self._code, template, text.encode("latin-1"), 0, options=options)[0]
@@ -89,12 +95,11 @@ class Regex:
             raise RegexLimit(str(e)) from None
         return out.decode("latin-1")  # type: ignore[no-any-return]
 
-    def finditer(self, text: str) -> list[tuple[int, int, list[str]]]:
-        """Return (start, end, groups) of each match, left to right, as Perl's /g finds them."""
+    def finditer(self, text: str) -> Iterator[tuple[int, int, list[str]]]:
+        """Yield (start, end, groups) of each match, left to right, as Perl's /g finds them.  Raises RegexLimit."""
         subject = text.encode("latin-1")
         cy = self._cy
         span = cy.match_substring_span_bynumber
-        out: list[tuple[int, int, list[str]]] = []
         tainted = text.__class__ is not str
         try:
             for data, _, _ in cy.match_generator(self._code, subject, len(subject), 0, self._context):
@@ -102,10 +107,9 @@ class Regex:
                 groups = [text[a:b] if a >= 0 else "" for a, b in spans]
                 if tainted:
                     groups = [Tainted(x) for x in groups]
-                out.append((spans[0][0], spans[0][1], groups))
+                yield spans[0][0], spans[0][1], groups
         except cy.LibraryError as e:
             raise RegexLimit(str(e)) from None
-        return out
 
 
 _cache: dict[tuple[str, bool], Regex | str] = {}

@@ -29,6 +29,8 @@ _SERVERS: Final = lazy_pattern(r"\s*servers\s*=\s*([^;]*);\s*", re.ASCII | re.IG
 RESULT_LIMIT: Final = 1000
 MAX_KEPT_VALUE: Final = 4096
 """Longer results are not kept."""
+MAX_PARTIAL_KEY: Final = 4096
+"""Longer keys are looked up whole only: one of a megabyte would have as many parts to try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +302,7 @@ def _deferred(error: str, *, at_open: bool = False) -> LookupResult:
 def keys_to_try(key: str, spec: Spec) -> list[tuple[str, str | None, str]]:
     """Return (key, wild part, fixed part) in the order in which they are looked up."""
     keys: list[tuple[str, str | None, str]] = [(key, "" if spec.partial >= 0 else None, key)]
-    if spec.partial >= 0:
+    if spec.partial >= 0 and len(key) <= MAX_PARTIAL_KEY:
         parts = key.split(".")
         if spec.affix:
             keys.append((spec.affix + key, "", key))

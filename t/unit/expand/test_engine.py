@@ -29,11 +29,19 @@ def test_literal_is_returned_as_it_is() -> None:
 
 @pytest.mark.parametrize(("start", "middle", "end"), [
     ("${lc:", "A", "}"), ("${if eq{a}{a}{", "x", "}}"), ("${if eq{", "a", "}{a}{a}}"), ("${map{a}{", "x", "}}"),
-    ("${sg{", "a", "}{a}{a}}"), ("${extract{$item}{:}{", "a", "}}"), ("${expand:", "a", "}")])
+    ("${sg{", "a", "}{a}{a}}"), ("${extract{$item}{:}{", "a", "}}"), ("${expand:", "a", "}"),
+    ("${if !eq{", "x", "}{z}{a}}"), ("${if or{{eq{", "a", "}{a}}}{a}{x}}")])
 def test_a_thousand_levels(start: str, middle: str, end: str) -> None:
     scope = make_scope()
     scope.vars["item"] = "1"
     assert expand(start * 1000 + middle + end * 1000, scope) in ("a", "x")
+
+
+def test_levels_in_a_command() -> None:
+    # the command is read when it is run: each level is an expansion of its own
+    source = "${run{" * 300 + "$no_such" + "}{a}{b}}" * 300
+    with pytest.raises(ExpansionError, match="unknown variable"):
+        expand(source, make_scope())
 
 
 def test_too_deep_is_an_error() -> None:
