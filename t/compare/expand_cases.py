@@ -6,7 +6,8 @@
 A family is a file t/cases/expand/NAME.txt (t/lib/families.py has the format).
 In a string @DATA@ stands for the directory of the case data.  Without --check the "=" lines (or "!" lines,
 where there are some) are written anew from Exim's answers; with it the differences are only shown.  Families
-whose first line is "# message" are expanded with the message data/message (-bem).  Standard library only.
+whose first line begins with "# message" are expanded with the message data/message (-bem), or data/NAME
+("# message NAME: ...").  Standard library only.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 
-from families import EXIM, Case, ask, escape, record
+from families import EXIM, Case, ask, escape, message_of, record
 
 CASES = Path(__file__).resolve().parent.parent / "cases" / "expand"
 DATA = CASES / "data"
@@ -48,9 +49,9 @@ def ask_exim(path: Path, head: list[str], cases: list[Case]) -> list[str]:
     with tempfile.TemporaryDirectory() as directory:
         conf = Path(directory) / "configure"
         conf.write_text(CONFIGURATION.format(spool=directory, user="nobody"))
-        message = bool(head) and head[0].startswith("# message")
+        message = message_of(head)
         answers = ask(EXIM, conf, [c.source.replace("@DATA@", str(DATA)) for c in cases],
-                      mode=["-bem", str(DATA / "message")] if message else ["-be"])
+                      mode=["-be"] if message is None else ["-bem", str(DATA / message)])
     return [escape(a.replace(str(DATA), "@DATA@")) for a in answers]
 
 

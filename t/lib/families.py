@@ -91,6 +91,12 @@ def read_family(path: Path) -> tuple[list[str], list[Case]]:
     return head, cases
 
 
+def message_of(head: list[str]) -> str | None:
+    """Return the name of the message that a family is expanded with, None where there is none."""
+    found = re.match(r"# (message(?: \w+)?):", head[0]) if head else None
+    return found[1].split()[-1] if found is not None else None
+
+
 def write_family(path: Path, head: list[str], cases: list[Case]) -> None:
     """Write a family."""
     lines = head + [line for case in cases for line in case.lines()]

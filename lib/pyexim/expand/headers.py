@@ -77,7 +77,7 @@ def decode(scope: Scope, text: str, *, converted: bool) -> str:
     charset = None
     if converted:
         wanted = scope.facts.get("headers_charset")
-        if wanted and not rfc2047.is_charset(wanted):
+        if (wanted and not rfc2047.is_charset(wanted)) or rfc2047.unknown_charset(text) is not None:
             return text
         charset = wanted or main.headers_charset or "UTF-8"
     return rfc2047.decode(text, charset, check_length=main.check_rfc2047_length)
@@ -103,11 +103,9 @@ def message_headers_raw(scope: Scope) -> str:
 def reply_address(scope: Scope) -> str:
     """$reply_address: Reply-To: where it is not empty, otherwise From:."""
     for name in ("reply-to", "from"):
-        bodies = _bodies(scope, name)
-        if bodies:
-            text = bodies[0][0].strip(SPACE)
-            if text:
-                return Tainted(text)
+        text = "".join([body for body, _ in _bodies(scope, name)]).strip(SPACE)
+        if text:
+            return Tainted(text.replace("\n", " "))
     return ""
 
 

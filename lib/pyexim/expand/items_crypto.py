@@ -11,7 +11,7 @@ import hmac as _hmac
 from typing import Final
 
 from pyexim.base.errors import ExpansionError
-from pyexim.base.octets import lower, to_bytes
+from pyexim.base.octets import to_bytes
 from pyexim.base.taint import like
 from pyexim.expand.items_strings import number, operator_numbers
 from pyexim.expand.scope import Scope
@@ -97,8 +97,7 @@ def nhash_operator(scope: Scope, text: str, argument: str | None, name: str) -> 
 def hmac(scope: Scope, args: list[str]) -> str:
     """${hmac{md5 or sha1}{secret}{string}}: lower-case digits."""
     algorithm, secret, text = args
-    word = lower(algorithm)
-    if word not in ("md5", "sha1"):
+    if algorithm not in ("md5", "sha1"):
         raise ExpansionError(f'hmac algorithm "{algorithm}" is not recognised')
-    digest = hashlib.md5 if word == "md5" else hashlib.sha1
+    digest = hashlib.md5 if algorithm == "md5" else hashlib.sha1
     return _hmac.new(to_bytes(secret), to_bytes(text), digest).hexdigest()

@@ -106,6 +106,8 @@ def stat_operator(scope: Scope, text: str, argument: str | None, name: str) -> s
 
 # -- run
 
+_NOT_FOUND: Final = 127
+"""What a command without words comes to, as one that does not exist."""
 _OPTION: Final = re.compile(r"[^,{]*[^,{ \t\n]|\{")
 
 def parse_run(parser: Parser, name: str) -> Part:
@@ -132,7 +134,7 @@ def parse_run(parser: Parser, name: str) -> Part:
         if scope.expand_forbidden and "run" in scope.expand_forbidden:
             raise ExpansionError(table.FORBIDDEN["run"])
         argv = words(scope)
-        code, output = run_command(argv, scope) if argv else (0, "")
+        code, output = run_command(argv, scope) if argv else (_NOT_FOUND, "")
         scope.vars["value"] = output
         scope.vars["runrc"] = str(code)
         return evaluate(yes if code == 0 else no, scope)

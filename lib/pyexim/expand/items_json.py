@@ -107,6 +107,8 @@ def _member(key: str, data: str) -> str | None:
             if not item:
                 continue
             raise ExpansionError("missing '\"' wrapping string key for extract json")
-        if found[1] == key and found[2]:
+        if found[1] == key:
+            if not found[2]:
+                raise ExpansionError("missing object value-separator for extract json")
             return item[found.end():].strip(SPACE)
     return None

@@ -93,12 +93,16 @@ def _substr(text: str, at: int, negative: bool, count: int | None) -> str:
     return text[start:start + count]
 
 
-def operator_numbers(argument: str | None, name: str) -> tuple[bool, int, int | None]:
-    """Return (negative, first, second) of the numbers in an operator's name, as in substr_-3_2."""
+def operator_numbers(argument: str | None, name: str, *, signed: bool = False,
+                     single: bool = False) -> tuple[bool, int, int | None]:
+    """Return (negative, first, second) of the numbers in an operator's name, as in substr_-3_2.
+
+    A sign is good where ``signed``, a second number unless ``single``.
+    """
     if argument is None:
         raise ExpansionError(f"missing values after {name}")
     found = _NUMBERS.fullmatch(argument)
-    if found is None:
+    if found is None or (found[1] and not signed) or (found[3] and single):
         raise ExpansionError(f'non-digit after underscore in "{name}"')
     second = found[3]
     return bool(found[1]), int(found[2][:12] or "0"), None if second is None else int(second[:12] or "0")
@@ -106,13 +110,13 @@ def operator_numbers(argument: str | None, name: str) -> tuple[bool, int, int | 
 
 def length_operator(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${length_n:string}."""
-    _, count, _ = operator_numbers(argument, name)
+    _, count, _ = operator_numbers(argument, name, single=True)
     return like(text[:count], text)
 
 
 def substr_operator(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${substr_start_length:string}."""
-    negative, at, count = operator_numbers(argument, name)
+    negative, at, count = operator_numbers(argument, name, signed=True)
     return like(_substr(text, at, negative, count), text)
 
 
@@ -132,7 +136,9 @@ _MODIFIED: Final = str.maketrans("/", ",")
 def imapfolder(scope: Scope, args: list[str]) -> str:
     """${imapfolder{name}{separator}{special characters}}: modified UTF-7 with "." between the levels."""
     name = args[0]
-    separator = args[1] if len(args) > 1 and args[1] else "/"
+    separator = args[1] if len(args) > 1 else "/"
+    if len(separator) != 1:
+        raise ExpansionError(f'IMAP folder separator must be one character, found "{separator}"')
     special = args[2] if len(args) > 2 else ""
     charset = scope.config.main.headers_charset or "UTF-8"
     try:

@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from pyexim.base.errors import ExpansionError
+from pyexim.base.octets import SPACE
 from pyexim.base.taint import like
 from pyexim.expand.scope import Scope
 
@@ -132,8 +133,9 @@ def mask(scope: Scope, text: str, argument: str | None, name: str) -> str:
 
 
 def reverse_ip(scope: Scope, text: str, argument: str | None, name: str) -> str:
-    """${reverse_ip:...}: as the DNS has it, without its suffix."""
-    value = parse(text)
+    """${reverse_ip:...}: as the DNS has it, without its suffix; a mask is of no interest."""
+    address, _, mask = text.partition("/")
+    value = parse(address) if not mask or mask.lstrip(SPACE).isdigit() else None
     if value is None:
         raise ExpansionError(f"reverse_ip() not given an IP address [{text}]")
     if len(value) == 4:

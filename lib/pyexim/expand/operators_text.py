@@ -111,16 +111,15 @@ def _must_encode(text: str) -> bool:
     return _MUST.search(text) is not None
 
 
-_WORD_CHARSET: Final = re.compile(r"=\?([^?]*)\?[QqBb]\?")
 
 
 def rfc2047d(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${rfc2047d:...}: encoded words decoded into the character set of headers."""
     target = charset(scope)
-    for source in {name.partition("*")[0] for name in set(_WORD_CHARSET.findall(text))}:
-        if not encoded_words.is_charset(source):
-            raise ExpansionError(f'iconv_open("{target}", "{source}") failed: Invalid argument'
-                                 " (maybe unsupported conversion)")
+    source = encoded_words.unknown_charset(text)
+    if source is not None:
+        raise ExpansionError(f'iconv_open("{target}", "{source}") failed: Invalid argument'
+                             " (maybe unsupported conversion)")
     return encoded_words.decode(text, target, check_length=scope.config.main.check_rfc2047_length)
 
 

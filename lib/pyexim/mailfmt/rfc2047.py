@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
+import re
 
 from pyexim.base.pattern import lazy_pattern
 from pyexim.base.taint import like
@@ -64,6 +65,12 @@ _word_b = lazy_pattern(r"=\?([^?]*)\?([QqBb])\?([\x20-\x7e]*?)\?=")
 _q_code = lazy_pattern(r"=([0-9A-Fa-f]{2})")
 _q_wrong = lazy_pattern(r"=(?![0-9A-Fa-f]{2})")
 _not_base64 = lazy_pattern(r"[^A-Za-z0-9+/=]")
+_word_charset = lazy_pattern(r"=\?([^?*]*)(?:\*[^?]*)?\?[QqBb]\?")
+_other_ascii = lazy_pattern(r"iso-?2022|csiso2022|utf-?(?:7|16|32)|hz|ucs", re.IGNORECASE)
+"""Character sets in which octets of ASCII mean something else."""
+_NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "raw_unicode_escape", "unicode-escape",
+                          "unicode_escape", "undefined"})
+"""Codecs of the library that no message can mean."""
 _blank = lazy_pattern(r"[ \t\r\n]+\Z")
 
 
@@ -74,6 +81,8 @@ def _payload(kind: str, coded: str) -> str | None:
             return None
         return _q_code.sub(lambda m: chr(int(m.group(1), 16)), coded.replace("_", " "))
     digits = _not_base64.sub("", coded)
+    if coded and not digits:
+        return None
     try:
         return base64.b64decode(digits.encode("ascii"), validate=True).decode("latin-1")
     except (binascii.Error, ValueError):
@@ -82,7 +91,7 @@ def _payload(kind: str, coded: str) -> str | None:
 
 def _convert(octets: str, source: str, target: str) -> str:
     """Convert between character sets; unchanged where that is impossible."""
-    if source.lower() == target.lower() or octets.isascii():
+    if source.lower() == target.lower() or (octets.isascii() and not _other_ascii.match(source)):
         return octets
     try:
         return octets.encode("latin-1").decode(source).encode(target).decode("latin-1")
@@ -93,10 +102,14 @@ def _convert(octets: str, source: str, target: str) -> str:
 def is_charset(name: str) -> bool:
     """Tell whether a character set is known here."""
     try:
-        codecs.lookup(name)
+        return codecs.lookup(name).name not in _NO_CHARSETS
     except (LookupError, ValueError):
         return False
-    return True
+
+
+def unknown_charset(text: str) -> str | None:
+    """Return the first character set that an encoded word names and that is not known here."""
+    return next((name for name in _word_charset.findall(text) if name and not is_charset(name)), None)
 
 
 def decode(text: str, charset: str | None = "UTF-8", *, check_length: bool = True, zero: str = "?") -> str:

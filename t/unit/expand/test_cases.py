@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from expand_scopes import make_message, make_scope
-from families import escape, read_family
+from families import escape, message_of, read_family
 
 from pyexim.base.errors import ExpansionError
 from pyexim.expand.engine import expand
@@ -30,8 +30,9 @@ def test_family(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOO", "bar")
     head, cases = read_family(path)
     scope = make_scope()
-    if head and head[0].startswith("# message"):
-        make_message(scope, DATA / "message")
+    name = message_of(head)
+    if name is not None:
+        make_message(scope, DATA / name)
     assert cases
     wrong = [f"{case.source}\n  wanted {case.wanted}\n  got    {got}"
              for case in cases if (got := _answer(case.source, scope)) != case.wanted]
