@@ -3,9 +3,10 @@
 A driver holds both sides of one mechanism as conversations without I/O (dovecot's, whose decision is another
 program's, is the exception):
 
-``server(run)`` is a generator.  It yields challenges (octets, before base64) and receives the client's responses
-(octets, decoded); it returns a ``Verdict``.  What came with the AUTH command is ``run.initial``, None where
-nothing did.  That a client cancels or sends no base64 ends the conversation without the driver (``dialogue``).
+``server(run)`` is a generator.  It yields challenges (octets, before base64; text goes out as it is) and receives the
+client's responses (octets, decoded); it returns a ``Verdict``.  What came with the AUTH command is ``run.initial``,
+None where nothing did.  That a client cancels or sends no base64 ends the conversation without the driver
+(``dialogue``).
 
 ``client(run)`` is a generator.  It first yields what goes with the AUTH command (None: nothing), then receives each
 challenge, decoded, or None for one that is no base64, and yields the response.  Returning is giving up, with a
@@ -98,7 +99,7 @@ class AuthRun:
             show("auth", text)
 
 
-Server = Generator[bytes, bytes, Verdict]
+Server = Generator[bytes | str, bytes, Verdict]
 Client = Generator[bytes | None, bytes | None, GaveUp]
 
 _TRUE: Final = frozenset({"1", "yes", "true"})

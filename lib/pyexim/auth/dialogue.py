@@ -128,7 +128,8 @@ class ServerDialogue:
 
     def _advance(self, data: bytes | None) -> str | Verdict:
         try:
-            return encode(next(self._server) if data is None else self._server.send(data))
+            challenge = next(self._server) if data is None else self._server.send(data)
+            return challenge if isinstance(challenge, str) else encode(challenge)
         except StopIteration as end:
             verdict: Verdict = end.value
             return verdict

@@ -14,12 +14,11 @@ DRIVERS: Final = {
     "cram_md5": "pyexim.auth.cram_md5:CramMd5",
     "dovecot": "pyexim.auth.dovecot:Dovecot",
     "external": "pyexim.auth.external:External",
-    "gsasl": "pyexim.auth.gsasl:Gsasl",
     "plaintext": "pyexim.auth.plaintext:Plaintext",
     "spa": "pyexim.auth.spa:Spa",
     "tls": "pyexim.auth.tls:Tls",
 }
-"""In the order of -bV.  cyrus_sasl and heimdal_gssapi are not there, as their libraries are not."""
+"""In the order of -bV.  cyrus_sasl, gsasl and heimdal_gssapi are not there, as their libraries are not."""
 
 
 def find_driver(name: str) -> type[Authenticator] | None:
