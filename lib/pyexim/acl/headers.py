@@ -62,7 +62,7 @@ def warn_message(run: AclRun, text: str) -> None:
     """Do what ``message`` on ``warn`` does: add a header line where a message is being received."""
     if run.where in BY_NAME["add_header"].forbidden and run.where not in NON_SMTP:
         from pyexim.acl.run import where_name
-        run.scope.services.log.main(
+        run.scope.services.log.panic(
             f"ACL \"warn\" with \"message\" setting found in a non-message ({where_name(run.where)}) ACL: "
             "cannot specify header lines here: message ignored")
         return

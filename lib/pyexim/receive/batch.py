@@ -120,6 +120,8 @@ class Batch:
 
     def _command(self, line: str) -> bool:
         """Obey one command; False after QUIT."""
+        if "\0" in line:
+            raise BatchError(501, "Unexpected NULL in SMTP command", line.replace("\0", "?"))
         upper = line.upper()
         if upper.startswith("MAIL FROM:"):
             self._mail(line, line[10:])
@@ -137,7 +139,9 @@ class Batch:
                 self.started_line = self.input.line_number
             elif verb == "QUIT":
                 return False
-            elif verb not in _NOTHING:
+            elif verb in _NOTHING:
+                self.started_line = self.input.line_number
+            else:
                 raise BatchError(500, "Command unrecognized", line)
         return True
 

@@ -47,8 +47,6 @@ def begin(session: Session) -> bool:
         session.logged_connection = True
         if conn.kind != "tcp" or session.inetd:  # the daemon has written its line before the session
             session.log.main(connection_info(conn, session.log, inetd=session.inetd), selector="smtp_connection")
-    session.helo_required = main.hosts_require_helo is not None and session.matches(
-        main.hosts_require_helo, "hosts_require_helo")
     if session.local:
         session.unqualified = {"sender": True, "recipient": True}
     if not _connect_acl(session):

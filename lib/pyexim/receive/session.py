@@ -30,7 +30,7 @@ from pyexim.receive.commands import HANDLERS
 from pyexim.receive.fixups import Origin
 from pyexim.receive.message import PROHIBITED, TEMPORARY, Envelope, Incoming, Outcome
 from pyexim.receive.rejection import write_rejection
-from pyexim.receive.texts import connection_info, fold_reply, full_host, host_and_ident, sender_text, shown
+from pyexim.receive.texts import connection_info, fold_reply, host_and_ident, sender_text, shown
 from pyexim.receive.transaction import literal_size
 from pyexim.smtp.server import (
     CLOSED,
@@ -85,7 +85,6 @@ class Session:
         self.mails = 0
         """MAIL commands, accepted or not."""
         self.commands_total = 0
-        self.helo_required = True
         self.size_limit = 0
         self.rcpt_count = self.rcpt_failed = self.rcpt_deferred = 0
         self.mail_discarded = False
@@ -155,9 +154,7 @@ class Session:
 
     def who_untagged(self) -> str:
         """Return the client without tags: the host, or the login of a local one."""
-        if self.local:
-            return self.conn.sender_ident or ""
-        return full_host(self.conn, self.log)
+        return host_and_ident(self.conn, self.log, use_h=False)
 
     def takes_unqualified(self, kind: str) -> bool:
         """Tell whether unqualified "sender" or "recipient" addresses are taken from this client."""

@@ -80,7 +80,8 @@ def mail(session: Session, command: Command) -> None:
     """MAIL FROM: parameters, address, limits, ACL."""
     core, main, conn = session.core, session.main, session.conn
     session.mails += 1
-    if session.helo_required and (not conn.sender_helo_name or core.state == "start"):
+    if (not conn.sender_helo_name or core.state == "start") and session.matches(main.hosts_require_helo,
+                                                                                "hosts_require_helo"):
         core.reply(503, "HELO or EHLO required")
         session.log.reject(f"rejected MAIL from {session.who_untagged()}: no HELO/EHLO given")
         return
@@ -98,8 +99,6 @@ def mail(session: Session, command: Command) -> None:
     message = session.begin_message()
     conn.authenticated_sender = None
     path, parameters = split_parameters(argument, MAIL_PARAMETERS if conn.esmtp else frozenset())
-    if not parameters:
-        argument = path
     wrong = _mail_parameters(session, command, parameters)
     if wrong is not None:
         if wrong:
@@ -109,13 +108,13 @@ def mail(session: Session, command: Command) -> None:
     conn.received_protocol = f"utf8{protocol}" if message.smtputf8 else protocol
     parsed, address = _address(session, path, "MAIL")
     if parsed.error is not None:
-        session.syntax_error("syntax", 501, f"{argument}: {parsed.error}", parsed.error)
+        session.syntax_error("syntax", 501, f"{path}: {parsed.error}", parsed.error)
         return
     given = address
     if address and not parsed.domain_at:
         if not session.takes_unqualified("sender"):
             session.log.reject(f"unqualified sender rejected: <{path.strip('<>')}> {session.who()}", also_main=False)
-            core.reply(501, f"{argument}: sender address must contain a domain")
+            core.reply(501, f"{path}: sender address must contain a domain")
             return
         address = taint(f"{address}@{main.qualify_domain}")
     if not _size_allowed(session, message.message_size, given):
@@ -287,11 +286,11 @@ def rcpt(session: Session, command: Command) -> None:
                 orcpt = taint(value)
     parsed, address = _address(session, path, "RCPT")
     if parsed.error is not None:
-        session.syntax_error("syntax", 501, f"{argument}: {parsed.error}", parsed.error)
+        session.syntax_error("syntax", 501, f"{path}: {parsed.error}", parsed.error)
         session.count_rcpt("fail")
         return
     if not parsed.domain_at:
-        address = _qualified_recipient(session, address, argument)
+        address = _qualified_recipient(session, address, path)
         if not address:
             return
     limit = session.value_of(main.recipients_max, "recipients_max", 50000)
@@ -354,16 +353,17 @@ def notify_flags(value: str) -> int:
     return flags
 
 
-def _qualified_recipient(session: Session, address: str, argument: str) -> str:
+def _qualified_recipient(session: Session, address: str, path: str) -> str:
     """Return an address without domain with one, or "" after a refusal; postmaster is always taken."""
     main = session.main
     message = session.scope.message
     assert message is not None
     if lower(address) == "postmaster" or session.takes_unqualified("recipient"):
         return taint(f"{address}@{main.qualify_recipient}")
-    session.log.reject(f"unqualified recipient rejected: {argument} {session.who()}", also_main=False)
+    session.log.reject(f"unqualified recipient rejected: {path} {session.who()}", also_main=False)
     session.count_rcpt("fail")
-    session.core.reply(501, f"{argument}: recipient address must contain a domain")
+    text = f"{path}: recipient address must contain a domain"
+    session.core.reply(501, text, rejected_text=f"501 {text}")
     return ""
 
 

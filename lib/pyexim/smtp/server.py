@@ -121,6 +121,8 @@ class Server:
         self._mail_refused = False
         self._rcpt_reply: str | None = None
         self._rcpt_same = True
+        self._rcpt_open = False
+        """The last RCPT was wrong: what is answered next counts among the answers to RCPT."""
         self._tail: TooMany | None = None
         self._last_line = ""
         self.refuse_all = ""
@@ -218,8 +220,7 @@ class Server:
             if verb == "MAIL":
                 self.state = SENDER
                 self.recipients = 0
-                self._rcpt_reply = None
-                self._rcpt_same = True
+                self._forget_rcpts()
             elif verb == "DATA":
                 # Who sends whole lines without CR (a file on standard input) ends the data so, too.
                 self._data = FileData(crlf_aware=False) if self._bare_lf else DotData()
@@ -250,6 +251,7 @@ class Server:
         return self._auth is not None
 
     def _rcpt_answered(self, code: int, text: str) -> None:
+        self._rcpt_open = False
         if 200 <= code < 300:
             self.recipients += 1
             self.state = READY
@@ -274,8 +276,12 @@ class Server:
         if self.state != START:
             self.state = GREETED
         self.recipients = 0
+        self._forget_rcpts()
+
+    def _forget_rcpts(self) -> None:
         self._rcpt_reply = None
         self._rcpt_same = True
+        self._rcpt_open = False
 
     def discard_message(self) -> None:
         """Throw the rest of the message away as it comes, up to its end; no more BodyData is given."""
@@ -293,6 +299,9 @@ class Server:
         self._count_synprot(code, text, pending.line)
         if pending.verb == "MAIL":
             self._mail_refused = True
+        if pending.verb == "RCPT":
+            self._note_rejected(f"{code} {text}")
+            self._rcpt_open = True
         if pending.verb == "BDAT":
             self.state = CHUNK_BROKEN if self.state == CHUNKING else self.state
         return Refused(kind, pending.line, text if log_text is None else log_text, pending.verb)
@@ -452,7 +461,7 @@ class Server:
             self._closing = True
             return TooMany("nonmail commands", line)
         if argument and verb not in WITH_ARGUMENT:
-            return self._wrong("syntax", 501, "unexpected argument data", line, verb)
+            return self._wrong("syntax", 501, "unexpected argument data", line, "")  # not a command of the history
         if verb == "BDAT" and not self.chunking:
             return self._wrong("protocol", 503, "BDAT command used when CHUNKING not advertised", line, verb)
         why = ORDER.get((self.state, verb))
@@ -520,6 +529,7 @@ class Server:
         head = ""
         if self._rcpt_same and self._rcpt_reply is not None:
             head = f"All RCPT commands were rejected with this error:\n{self._rcpt_reply}\n"
+            self._rcpt_same = not self._rcpt_open  # after a wrong RCPT this answer counts as another one, as in Exim
         if self._expected(previous):
             self._out.append(Reply(503, f"{head}Valid {text}").encode(self.multiline))
             return Refused("protocol", line, f"Valid {text}", verb, False)
