@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from dns_world import usable
 
 from compare import compare, find_exim, read_case
 
@@ -19,5 +20,8 @@ EXIM = find_exim()
 @pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_same(path: Path, tmp_path: Path) -> None:
     assert EXIM is not None
-    differences = compare(read_case(path), EXIM, tmp_path)
+    case = read_case(path)
+    if any(section.word == "zone" for section in case.sections) and not usable():
+        pytest.skip("no process may have a network of its own here")
+    differences = compare(case, EXIM, tmp_path)
     assert not differences, "\n" + "\n".join(differences)

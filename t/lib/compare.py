@@ -2,13 +2,15 @@
 
 A scenario is one text file (t/compare/cases/TOPIC/NAME.case) of sections, each begun by a line "=== ...":
 
-    === conf                 the configuration (a prelude with names, spool and logs stands before it)
+    === conf                 the configuration (a prelude with names, spool and logs stands before it, without what
+                             is set again)
     === file NAME            a file in the private directory, @TOP@/NAME
     === sink                 a recording SMTP server on @SINK@; lines "COMMAND-PREFIX -> REPLY" change
                              its answers (\\n in a reply separates lines), "banner -> ..." the greeting,
                              "close COMMAND-PREFIX" makes it hang up there, "silent COMMAND-PREFIX" say nothing
                              more for some seconds and then hang up
     === sink ADDRESS         one more, on that address of the loopback net, at the same port
+    === zone                 what the whole DNS is for the sections "exim" (lines as in fakedns)
     === exim ARGUMENTS       run the command; the lines below are its standard input
     === as USER ARGUMENTS    the same for the set-uid program called by that user, conf being what is built in;
                              USER/NAME calls it by another name (see callers.py)
@@ -45,6 +47,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import callers
+from dns_world import in_world
 
 ROOT = Path(__file__).resolve().parents[2]
 PYEXIM = str(ROOT / "bin" / "pyexim")
@@ -129,7 +132,8 @@ def read_case(path: Path) -> Case:
             assert m, f"{path}: bad mask {rest}"
             case.masks.append((re.compile(m[1], re.M), m[2] or ""))
         else:
-            assert word in ("conf", "file", "sink", "exim", "as", "shell", "client", "settle"), f"{path}: {word}"
+            assert word in ("conf", "file", "sink", "zone", "exim", "as", "shell", "client", "settle"), \
+                f"{path}: {word}"
             case.sections.append(Section(word, rest, body))
     return case
 
@@ -252,6 +256,7 @@ class Runner:
         self.port = 0
         self.outcome = Outcome()
         self.root = os.geteuid() == 0
+        self.world: list[str] = []
 
     def user(self) -> str:
         """Return the user that mail belongs to and the program runs as."""
@@ -312,8 +317,13 @@ class Runner:
                     shutil.chown(path, self.user())
             elif section.word == "conf":
                 conf = section.body
+            elif section.word == "zone":
+                (self.top / "zone").write_text(section.body, encoding="latin-1")
+                self.world = in_world(self.top / "zone")
         prelude = PRELUDE.format(exim=self.program, user=f"exim_user = {self.user()}" if self.root else "",
                                  extra="#\n#" if self.real else "message_id_short = yes\nlimits_advertise_hosts =")
+        for name in re.findall(r"(?m)^(\w+)(?: =|$)", conf.partition("\nbegin ")[0]):
+            prelude = re.sub(rf"(?m)^{name} =.*\n", "", prelude)
         Path(self.conf).write_text(self.values(prelude + conf), encoding="latin-1")
         if self.real and self.root:
             trust(self.conf, wanted=True)
@@ -338,7 +348,7 @@ class Runner:
         self.outcome.texts[f"{name} exit"] = str(done.returncode)
 
     def _do_exim(self, name: str, section: Section) -> None:
-        self._command(name, [self.program, "-C", self.conf, *shlex.split(self.values(section.rest))],
+        self._command(name, [*self.world, self.program, "-C", self.conf, *shlex.split(self.values(section.rest))],
                       self.values(section.body))
 
     def _do_as(self, name: str, section: Section) -> None:

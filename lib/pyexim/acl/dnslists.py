@@ -21,8 +21,10 @@ from pyexim.verify.dnsrecords import Answer, records
 
 INCLUDE, EXCLUDE, DEFERRING = "include", "exclude", "defer"
 _UNKNOWN: Final = {"+include_unknown": INCLUDE, "+exclude_unknown": EXCLUDE, "+defer_unknown": DEFERRING}
+_LIFE: Final = 3600
+"""Seconds that an answer is kept which does not say how long it holds; also that there was none."""
 _RESTRICTION: Final = re.compile(r"!?(?:==|=&|=|&)")
-_DOMAIN: Final = re.compile(r"[-A-Za-z0-9_.]+\Z", re.ASCII)
+_DOMAIN: Final = re.compile(r"[-A-Za-z0-9_.]*\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,17 @@ class Query:
     """== and =&: all addresses returned must match."""
     keys: tuple[str, ...] | None = None
     """None: the address of the client."""
+    restriction: str = ""
+    """Sign and addresses, as debugging output shows them."""
 
 
 @dataclass(slots=True)
 class Found:
-    """What one lookup said: the addresses in 127/8."""
+    """What one lookup said: all addresses, and those in 127/8, which alone count."""
 
+    all: list[str] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
     deferred: bool = False
-    ignored: bool = False
 
 
 def dnslists(item: Item, build: Build) -> Step:
@@ -61,16 +65,16 @@ def parse_item(item: str) -> Query:
     domain, slash, keys = item.partition("/")
     match = _RESTRICTION.search(domain)
     addresses: tuple[str, ...] = ()
-    sign = ""
+    sign = restriction = ""
     if match is not None:
-        sign = match.group()
-        addresses = tuple(a.strip(SPACE) for a in domain[match.end():].split(",") if a.strip(SPACE))
+        sign, restriction = match.group(), domain[match.start():].removeprefix("!")
+        addresses = tuple(a.strip(SPACE) for a in domain[match.end():].split(","))
         domain = domain[:match.start()]
-    text_domain, comma, checked = (d.strip(SPACE) for d in domain.partition(","))
+    text_domain, comma, checked = domain.partition(",")
     negated = sign.startswith("!")
     sign = sign.removeprefix("!")
     return Query(checked if comma else text_domain, text_domain, addresses, negated, sign in ("&", "=&"),
-                 sign in ("==", "=&"), tuple(k for k in split_list(keys) if k) if slash else None)
+                 sign in ("==", "=&"), tuple(k for k in split_list(keys) if k) if slash else None, restriction)
 
 
 def reversed_address(address: str) -> str:
@@ -84,9 +88,10 @@ def check(run: AclRun, text: str) -> int:
     for item in split_list(text):
         if not item:
             continue
+        _show(run, f"dnslists check: {item}")
         if item.startswith("+"):
             if item not in _UNKNOWN:
-                run.scope.services.log.panic(f'unknown item "{item}" in dnslist - ignored')
+                run.scope.services.log.panic(f"unknown item in dnslist (ignored): {item}")
             unknown = _UNKNOWN.get(item, unknown)
             continue
         wanted = parse_item(item)
@@ -116,7 +121,12 @@ def _any_key(run: AclRun, wanted: Query, keys: tuple[str, ...], unknown: str) ->
         if found.deferred:
             deferred = True
             continue
-        if not found.addresses or not _matches(wanted, found.addresses):
+        if not found.addresses:
+            continue
+        if not _matches(wanted, found.addresses):
+            what = ("an IP address that did not" if wanted.every else "no") if not wanted.negated else "an exclude"
+            _show(run, "=> but we are not accepting this block class because")
+            _show(run, f"=> there was {what} match for {wanted.restriction}")
             continue
         if wanted.text_domain != wanted.domain:
             confirmed = _ask(run, key, wanted.text_domain)
@@ -134,20 +144,34 @@ def _any_key(run: AclRun, wanted: Query, keys: tuple[str, ...], unknown: str) ->
     log = run.scope.services.log
     if log.selected("dnslist_defer"):
         log.main(f"DNS list lookup defer (probably timeout) for {reversed_address(keys[-1])}.{wanted.domain}: {what}")
+    if unknown == INCLUDE:
+        _set_variables(run, wanted, keys[-1], "", Found())
     return {EXCLUDE: FAIL, INCLUDE: OK, DEFERRING: DEFER}[unknown]
+
+
+def _show(run: AclRun, text: str) -> None:
+    """Show a line to whoever debugs."""
+    debug = run.scope.services.debug
+    if debug is not None and debug.selected("dnsbl"):
+        debug("dnsbl", text)
 
 
 def _ask(run: AclRun, key: str, domain: str) -> Found:
     """Return the addresses that a list has for a key and that lie in 127/8."""
-    answer = _cached(run, f"{reversed_address(key)}.{domain}", "A")
-    found = Found(deferred=answer.deferred)
+    name = f"{reversed_address(key)}.{domain}"
+    answer = _cached(run, name, "A")
+    found = Found(answer.records, deferred=answer.deferred)
+    if found.all:
+        _show(run, f"DNS lookup for {name} succeeded (yielding {', '.join(found.all)})")
+    elif not found.deferred:
+        _show(run, f"DNS lookup for {name} failed")
+        _show(run, f"=> that means {key} is not listed at {domain}")
     for address in answer.records:
         if address.startswith("127."):
             found.addresses.append(address)
         else:
             run.scope.services.log.main(
                 f"DNS list lookup for {key} at {domain} returned {address}; not in 127.0/8 and discarded")
-            found.ignored = True
     return found
 
 
@@ -157,9 +181,16 @@ def _cached(run: AclRun, name: str, kind: str) -> Answer:
     now = run.scope.services.clock.time()
     have = cache.get((name, kind))
     if have is not None and have[0] > now:
+        if kind == "A":
+            _show(run, "dnslists: using result of previous lookup")
         return have[1]
+    if kind == "A":
+        _show(run, f"new DNS lookup for {name}")
     answer = records(name, kind, run.scope)
-    cache[name, kind] = now + max(answer.ttl, 1), answer
+    life = answer.ttl or _LIFE
+    cache[name, kind] = now + life, answer
+    if kind == "A":
+        _show(run, f"dnslists: wrote cache entry, ttl={life}")
     return answer
 
 
@@ -187,8 +218,9 @@ def _set_variables(run: AclRun, wanted: Query, key: str, prefix: str, found: Fou
     variables = run.scope.vars
     variables["dnslist_domain"] = wanted.text_domain
     variables["dnslist_matched"] = key
-    variables["dnslist_value"] = ", ".join(found.addresses)
-    text = _cached(run, f"{prefix}.{wanted.text_domain}", "TXT")
+    variables["dnslist_value"] = ", ".join(found.all)
+    _show(run, f"=> that means {key} is listed at {wanted.text_domain}")
+    text = _cached(run, f"{prefix}.{wanted.text_domain}", "TXT") if found.all else Answer()
     if text.records:
         variables["dnslist_text"] = text.records[0][:511]
     else:

@@ -21,6 +21,7 @@ class Trace:
     def __init__(self, debug: Any) -> None:
         self._debug = debug
         self._indent = 0
+        self._deferred = False
 
     def write(self, depth: int, text: str) -> None:
         """Write a line, further in for nested ACLs."""
@@ -57,10 +58,13 @@ class Trace:
 
     def tested(self, run: AclRun, verb: str, code: int, acl: CompiledAcl) -> None:
         """Tell the outcome of a statement's conditions."""
+        self._deferred = code == DEFER
         self.write(run.depth, f'{verb}: condition test {_TEST.get(code, "failed")} in {_named(acl)}')
 
     def end(self, run: AclRun, acl: CompiledAcl, code: int | None) -> None:
-        """Tell the outcome of an ACL; None: its end was reached."""
+        """Tell the outcome of an ACL; None: its end was reached.  A condition that defers is an end without a word."""
+        if self._deferred and code == DEFER:
+            return
         word = "implicit DENY" if code is None else _END.get(code, "not OK" if run.verb == "require" else "DENY")
         self.write(run.depth, f"end of {_named(acl)}: {word}")
 

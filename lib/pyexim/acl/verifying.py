@@ -261,6 +261,8 @@ def _reverse_host_lookup(run: AclRun, value: str, options: VerifyOptions) -> int
     conn = run.scope.conn
     if conn is None or conn.sender_host_address is None or conn.sender_host_name is not None:
         return OK
+    if run.trace is not None:
+        run.trace.write(run.depth, "looking up host name to force name/address consistency check")
     status, reason = verify_host_name(conn, run.scope)
     if status == api.OK or (status == api.DEFER and options.defer_ok):
         return OK

@@ -53,6 +53,8 @@ def resolver_of(scope: Scope) -> Resolver:
         resolver.tell = services.log.main
         if services.debug is not None and services.debug.selected("dns"):
             resolver.trace = partial(services.debug, "dns")
+        if services.debug is not None and services.debug.selected("lists"):
+            resolver.trace_lists = partial(services.debug, "lists")
         services.resolver = resolver
     assert resolver is not None
     return resolver
@@ -160,7 +162,7 @@ def look_up_name(conn: Connection, scope: Scope) -> None:
         return
     show = _shown_by(scope)
     show(f"looking up host name for {address}")
-    names, deferred, secure = _names_of(untaint(address), scope)
+    names, deferred, secure = _names_of(untaint(address), scope, show)
     if deferred:
         show("IP address PTR lookup gave temporary error")
         conn.host_lookup_deferred = True
@@ -219,7 +221,7 @@ def _log(conn: Connection, scope: Scope, text: str) -> None:
         scope.services.log.main(text)
 
 
-def _names_of(address: str, scope: Scope) -> tuple[list[str], bool, bool]:
+def _names_of(address: str, scope: Scope, show: Callable[[str], None]) -> tuple[list[str], bool, bool]:
     """Return (names, whether to try later, authenticated) by the methods of host_lookup_order."""
     deferred = False
     for method in split_list(scope.config.main.host_lookup_order or "bydns:byaddr"):
@@ -229,13 +231,16 @@ def _names_of(address: str, scope: Scope) -> tuple[list[str], bool, bool]:
                 names = [lower(str(n)) for n in answer.values if n and _is_host_name(str(n))]
                 if names:
                     return list(dict.fromkeys(names)), False, answer.dnssec
-            deferred = answer.again
-        elif method == "byaddr":
-            found = _by_address(address, scope)
-            if found is None:
+            if answer.again:
                 deferred = True
-            elif found:
+                break  # Exim asks nobody else then
+        elif method == "byaddr":
+            show("IP address lookup using gethostbyaddr()")
+            found = _by_address(address, scope)
+            if found:
                 return found, False, False
+            deferred = found is None
+            show(f"IP address lookup failed: h_errno={2 if deferred else 1}")
     return [], deferred, False
 
 

@@ -102,6 +102,9 @@ class Resolver:
         """Gets a line for each slow question."""
         self.trace: Callable[[str], None] | None = None
         """Gets a line for each question (-d+dns)."""
+        self.trace_lists: Callable[[str], None] | None = None
+        """Gets a line where a list that is not set is asked for (-d+lists, -bh)."""
+        self._told_unset: set[str] = set()
         self._servers = tuple(servers) if servers else settings.system.servers
         self._in_list = in_list
         self._name_pattern: Callable[[str], Any] | None = None
@@ -233,6 +236,9 @@ class Resolver:
         """Return the outcome of a failure that may pass."""
         if self.nonexist_when_again(name):
             return Answer(NO_NAME, name=name, error=text)
+        if self.trace_lists is not None and not self.settings.again_means_nonexist and name not in self._told_unset:
+            self._told_unset.add(name)
+            self.trace_lists(f"{name} in dns_again_means_nonexist? no (option unset)")
         return Answer(AGAIN, name=name, error=text)
 
     def _listed(self, name: str, domains: str) -> bool:

@@ -87,6 +87,8 @@ class Connection:
     batched: bool = False
     """-bS."""
     host_checking: bool = False
+    host_checking_callout: bool = False
+    """-bhc: callouts are made all the same."""
     """-bh: nothing is to be stored."""
     pipelining_used: bool = False
     chunking_offered: bool = False

@@ -39,8 +39,8 @@ def hello(session: Session, command: Command) -> None:
     conn.sender_helo_verified = None
     conn.helo_verify_failed = False
     if not session.local:
-        if main.helo_lookup_domains and match_domain(lower(name), main.helo_lookup_domains, session.scope,
-                                                     name="helo_lookup_domains"):
+        if main.helo_lookup_domains and conn.sender_host_name is None and match_domain(
+                lower(name), main.helo_lookup_domains, session.scope, name="helo_lookup_domains"):
             session.look_up_host()
         conn.host_name_untold = False
         if not helo.verified(session, command.verb):
@@ -81,6 +81,8 @@ def _offers(session: Session) -> list[str]:
     """Return the lines of the reply to EHLO, and note what was offered."""
     main, core, conn = session.main, session.core, session.conn
     out = []
+    for shown in [n for n in session.shown_lists if n.endswith("advertise_hosts")]:
+        del session.shown_lists[shown]  # each EHLO asks anew
     session.size_limit = session.message_size_limit()
     out.append(f"SIZE {session.size_limit}" if session.size_limit else "SIZE")
     if main.limits_advertise_hosts and session.matches(main.limits_advertise_hosts, "limits_advertise_hosts"):

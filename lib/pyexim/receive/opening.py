@@ -72,11 +72,11 @@ def _active_hostname(session: Session) -> str:
 def _check_host(session: Session) -> bool:
     """Look up the host where that is wanted, refuse it where the configuration does."""
     conn, main = session.conn, session.main
-    session.show_lists("host_lookup", "host_reject_connection", "sender_unqualified_hosts",
-                       "recipient_unqualified_hosts", "helo_verify_hosts", "helo_try_verify_hosts",
-                       "helo_accept_junk_hosts")
+    session.show_lists("host_lookup")
     if main.host_lookup and session.matches(main.host_lookup, "host_lookup"):
         session.look_up_host()
+    session.show_lists("host_reject_connection", "sender_unqualified_hosts", "recipient_unqualified_hosts",
+                       "helo_verify_hosts", "helo_try_verify_hosts", "helo_accept_junk_hosts")
     if main.rfc1413_query_timeout > 0 and conn.kind == "tcp" and main.rfc1413_hosts and session.matches(
             main.rfc1413_hosts, "rfc1413_hosts"):
         from pyexim.receive.ident import query  # only where it is configured

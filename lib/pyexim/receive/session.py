@@ -17,6 +17,7 @@ from pyexim.base.octets import is_digits
 from pyexim.config.configuration import Configuration
 from pyexim.config.pace import parse_pace
 from pyexim.expand.engine import expand
+from pyexim.expand.event import fire
 from pyexim.expand.scope import Scope, Services
 from pyexim.match.lists import Match, match_host
 from pyexim.model.connection import Connection
@@ -428,7 +429,11 @@ class Session:
         if event.verb == "DATA":
             self.pipe_connect_over()
         selector = f"smtp_{event.kind}_error"
-        if not event.counted or not self.log.wants(selector):
+        if not event.counted:
+            return
+        if self.main.event_action is not None:
+            fire(self.main.event_action, self.scope, f"smtp:fail:{event.kind}", event.text)
+        if not self.log.wants(selector):
             return
         self.log.main(f'SMTP {event.kind} error in "{shown(event.line)}" {self.who()} {event.text}',
                       message_id=self.open_id(), selector=selector)

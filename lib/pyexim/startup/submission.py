@@ -107,7 +107,7 @@ def connection(process: Process) -> Connection:
     c = process.command
     conn = Connection(kind="stdin" if c.mode in ("smtp", "batch", "bh") else "local",
                       started=process.services.clock.time(), batched=c.mode == "batch",
-                      host_checking=c.mode == "bh")
+                      host_checking=c.mode == "bh", host_checking_callout=c.callouts)
     conn.submitter_trusted = process.identity.trusted
     if c.name == "rmail" and c.mode == "receive":
         conn.received_protocol = "local-rmail"

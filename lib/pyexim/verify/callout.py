@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import socket
+from functools import partial
 from typing import Any, Final
 
 from pyexim.auth.client import Authenticated
@@ -103,8 +104,11 @@ class Plan:
 
 def callout(address: Address, role: str, scope: Scope, options: VerifyOptions) -> Verified:
     """Verify an address that has been routed; success where it was not routed to hosts, and under -bh."""
-    conn = scope.conn
-    if conn is not None and conn.host_checking and not scope.facts.get("host_checking_callout"):
+    conn, debug = scope.conn, scope.services.debug
+    show = partial(debug, "verify") if debug is not None else lambda text: None
+    show("Attempting full verification using callout")
+    if conn is not None and conn.host_checking and not conn.host_checking_callout:
+        show("... callout omitted by default when host testing\n(Use -bhc if you want the callouts to happen.)")
         return Verified(OK, address=address)
     hosts = hosts_of(address, scope)
     if not hosts:
@@ -114,6 +118,8 @@ def callout(address: Address, role: str, scope: Scope, options: VerifyOptions) -
     except ExpansionError as e:
         return Verified(DEFER, "", f"failed to expand a setting for a callout: {e.text}", address=address)
     use_cache = "no_cache" not in options.callout_options and scope.services.hints is not None
+    if "no_cache" in options.callout_options:
+        show("callout cache: disabled by no_cache")
     if use_cache:
         known = _from_cache(plan, scope)
         if known is not None:

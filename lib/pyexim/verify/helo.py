@@ -26,11 +26,16 @@ def verify_helo(conn: Connection, scope: Scope) -> bool:
     """
     helo, address = conn.sender_helo_name, conn.sender_host_address
     good = False
+    debug = scope.services.debug
+    if debug is not None and address is not None:
+        debug("verify", f'verifying EHLO/HELO argument "{helo}"')
     if address is None:
         good = True
     elif helo:
         if helo.startswith("["):
             good = _literal_matches(helo, address)
+            if good and debug is not None:
+                debug("verify", "matched host address")
         else:
             good = _name_matches(lower(helo), address, conn, scope)
     conn.sender_helo_verified = good
@@ -44,10 +49,23 @@ def _name_matches(helo: str, address: str, conn: Connection, scope: Scope) -> bo
     if conn.sender_host_name is None and not conn.host_lookup_failed:
         look_up_name(conn, scope)
         conn.host_name_untold = conn.sender_host_name is not None
+    debug = scope.services.debug
     if conn.sender_host_name is not None and any(
             lower(name) == helo for name in (conn.sender_host_name, *conn.sender_host_aliases)):
+        if debug is not None:
+            debug("verify", "matched host name")
         return True
-    return address in addresses_by_dns(str(helo), scope).addresses
+    if debug is not None:
+        debug("verify", f"getting IP address for {helo}")
+        # The lists for DNSSEC, which are not configurable here: it is asked for, and not required.
+        debug("lists", f'{helo} in ""? no (end of list)\n{helo} in "*"? yes (matched "*")')
+    found = addresses_by_dns(str(helo), scope, dnssec=True)
+    if address not in found.addresses:
+        return False
+    if debug is not None:
+        debug("verify", f"IP address for {helo} matches calling address")
+        debug("verify", f"Forward DNS security status: {'' if found.dnssec else 'un'}verified")
+    return True
 
 
 def verify_host_name(conn: Connection, scope: Scope) -> tuple[str, str]:

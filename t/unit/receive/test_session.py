@@ -215,3 +215,14 @@ def test_smuggling_in_a_batch_with_crlf(world: World) -> None:
     data = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<x>\r\nDATA\r\nA: b\r\n\r\nhello\n.\nMAIL FROM:<evil@x>\r\n\r\n.\r\n"
     assert world.batch(data) == 0
     assert len(world.files("H")) == 1
+
+
+def test_errors_of_the_client_are_events(tmp_path: Path) -> None:
+    action = "event_action = ${if eq{${acl{ev}}}{}{}}"
+    world = World(tmp_path, f"{action}\nbegin acl\nev:\n  warn logwrite = $event_name: $event_data\n  accept")
+    world.session(b"HELO x\r\nMAIL FROM:<a@b@c>\r\nDATA\r\nFOO\r\nQUIT\r\n")
+    events = [line for line in world.log.lines if line.startswith("smtp:")]
+    assert [line.partition(": ")[0] for line in events] == ["smtp:fail:syntax", "smtp:fail:protocol",
+                                                            "smtp:fail:syntax"]
+    assert events[1:] == ["smtp:fail:protocol: valid RCPT command must precede DATA",
+                          "smtp:fail:syntax: unrecognized command"]

@@ -88,7 +88,8 @@ t:
     instantiate(config)
     compile_acls(config)
     made = Lab(config)
-    made.scope.facts["host_checking_callout"] = True
+    assert made.scope.conn is not None
+    made.scope.conn.host_checking_callout = True
     return made
 
 
