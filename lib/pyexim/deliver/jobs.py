@@ -102,7 +102,8 @@ def encode_results(results: list[Result], batch: list[Address]) -> bytes:
         values: dict[str, Any] = {"n": place[id(r.address)], "flags": list(r.flags), "status": r.status}
         for name in _RESULT:
             value = getattr(r, name)
-            if value not in (None, "", 0, False, {}, 0.0):
+            # An empty line of output is to be logged; no output is not.
+            if value not in (None, "", 0, False, {}, 0.0) or (name == "log_output" and value is not None):
                 values[name] = pack(value) if isinstance(value, (str, dict)) else value
         values["status"] = r.status
         if r.submissions:

@@ -58,7 +58,7 @@ class Outcomes:
         """
         transport = batch[0].transport
         for result in results:
-            if result.log_output:
+            if result.log_output is not None:
                 self.services.log.main(f"<{result.address.address}>: {transport.name} transport output: "
                                        f"{printable(result.log_output)}", message_id=self.message.message_id)
         results = self._with_journal(results)
@@ -88,7 +88,7 @@ class Outcomes:
         if result.errno == ERRNO_EXIMQUOTA:
             address.user_message = "mailbox is full"
         elif transport.driver_name == "pipe" and result.status != OK and not result.text.startswith(
-                ("message is too big", '"', "Tainted arg")):
+                ("message is too big", '"', "Tainted arg", "return message generated")):
             address.user_message = "local delivery failed"
         elif transport.driver_name == "lmtp" and result.told:
             address.user_message = result.text

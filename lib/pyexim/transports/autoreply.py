@@ -15,8 +15,8 @@ import struct
 import time
 from typing import Any, Final
 
-from pyexim.base.errors import ExpansionError, ForcedFail
-from pyexim.base.octets import lower
+from pyexim.base.errors import ExpansionError
+from pyexim.base.octets import lower, shown
 from pyexim.base.pattern import lazy_pattern
 from pyexim.base.taint import is_tainted
 from pyexim.config.option import ADDRESS_LIST, BOOL, INT, OCTAL, STRING, TIME, option, options
@@ -26,7 +26,7 @@ from pyexim.match.lists import match_address
 from pyexim.model.address import Address
 from pyexim.model.message import Message
 from pyexim.transports import write
-from pyexim.transports.base import DEFER, OK, Result, Transport, TransportRun
+from pyexim.transports.base import DEFER, FAIL, OK, Result, Transport, TransportRun
 from pyexim.transports.options import TransportOptions
 
 COPY_LINE: Final = "\n------ This is a copy of the message, including all the headers.\n"
@@ -83,12 +83,13 @@ class AutoreplyOptions(TransportOptions):
 
 
 class _Stop(Exception):
-    """No reply can be made now."""
+    """No reply can be made now; with FAIL, none at all: the options are wrong."""
 
-    def __init__(self, text: str, number: int = 0) -> None:
+    def __init__(self, text: str, number: int = 0, status: str = DEFER) -> None:
         super().__init__(text)
         self.text = text
         self.number = number
+        self.status = status
 
 
 class Autoreply(Transport):
@@ -103,7 +104,7 @@ class Autoreply(Transport):
             try:
                 self._reply(address, run)
             except _Stop as e:
-                results.append(Result(address, DEFER, e.text, e.number))
+                results.append(Result(address, e.status, e.text, e.number))
                 continue
             except write.WriteError as e:
                 results.append(Result(address, DEFER, e.text, e.errno))
@@ -114,13 +115,19 @@ class Autoreply(Transport):
 
     def _reply(self, address: Address, run: TransportRun) -> None:
         parts, expand_file, repeat = self._parts(address, run)
+        wanted = any(parts[name] for name in ("to", "cc", "bcc"))
+        if not wanted and not parts["headers"]:
+            run.scope.services.log.panic(f"the message of the {self.name} transport has no recipients",
+                                         message_id=run.message.message_id)
+            return
         for name in ("to", "cc", "bcc"):
             parts[name] = self._without_never_mail(parts[name], run)
-        if not (parts["to"] or parts["cc"] or parts["bcc"]):
+        if wanted and not any(parts[name] for name in ("to", "cc", "bcc")):
             return
         if address.reply is not None and address.reply.make_directory and parts["once"]:
             os.makedirs(os.path.dirname(parts["once"]), 0o700, exist_ok=True)
-        once = Once(parts["once"], self.options.once_file_size, repeat, self.options.mode) if parts["once"] else None
+        once = Once(parts["once"], self.options.once_file_size, repeat, self.options.mode,
+                    self.name) if parts["once"] else None
         now = run.scope.services.clock.time()
         recipient = parts["to"]
         if once is not None and recipient and once.sent_lately(recipient, now):
@@ -134,8 +141,10 @@ class Autoreply(Transport):
         # 2: nobody to send to (a bounce is being answered); that is no error.
         if code not in (0, 2):
             raise _Stop(f"Failed to send message from {self.name} transport ({code})")
-        if once is not None and recipient:
-            once.record(recipient, now)
+        if once is not None and recipient and (trouble := once.record(recipient, now)):
+            # The reply has gone: to try again would send another one.
+            run.scope.services.log.main(f'Failed to write "once" file {once.path} when sending message from '
+                                        f"{self.name} transport: {trouble}", message_id=run.message.message_id)
         self._log_line(parts, now, "", run)
 
     # -- the parts
@@ -150,37 +159,48 @@ class Autoreply(Transport):
         parts = {}
         for name in _FIELDS:
             source = getattr(o, "from_" if name == "from" else name)
-            parts[name] = self._expand(source, name, run) if source is not None else ""
-            if name not in ("text", "headers") and name not in ("file", "log", "once"):
-                _check_printable(parts[name], name, self.name, run)
+            parts[name] = self._expand(source, run) if source is not None else ""
+            if name not in ("text", "headers"):
+                folded = name not in ("file", "log", "once")
+                bad = _not_printable(parts[name], folded=folded, top=run.scope.config.main.print_topbitchars)
+                if bad >= 0:
+                    raise _Stop(f'Expansion of "{shown(source or "")}" in {self.name} transport contains '
+                                f"non-printing character {bad}", status=FAIL)
         for name in ("file", "log", "once"):
             if is_tainted(parts[name]):
                 raise _Stop(f"Tainted '{parts[name]}' (file for {self.name} transport) not permitted", -1)
         repeat = o.once_repeat
         if isinstance(repeat, str):
-            text = self._expand(repeat, "once_repeat", run)
+            text = self._expand(repeat, run)
             repeat = _seconds(text)
             if repeat < 0:
-                raise _Stop(f'Invalid time value "{text}" for "once_repeat" in {self.name} transport')
+                raise _Stop(f'Invalid time value "{text}" for "once_repeat" in {self.name} transport',
+                            status=FAIL)
         return parts, o.file_expand, repeat
 
-    def _expand(self, source: str, name: str, run: TransportRun) -> str:
+    def _expand(self, source: str, run: TransportRun) -> str:
         try:
             return expand(source, run.scope)
-        except ForcedFail:
-            return ""
         except ExpansionError as e:
-            raise _Stop(f'Expansion of "{source}" failed in {self.name} transport: {e.text}') from None
+            raise _Stop(f'Expansion of "{source}" failed in {self.name} transport: {e.text}', status=FAIL) from None
 
     def _without_never_mail(self, text: str, run: TransportRun) -> str:
         source = self.options.never_mail
         if source is None or not text:
             return text
+        try:
+            source = expand(source, run.scope)
+        except ExpansionError:
+            raise _Stop(f'Failed to expand "{source}" for "never_mail" in {self.name} transport', status=FAIL) from None
         kept = []
         for item in split_list(text):
             parsed = parse_address(item)
-            if parsed.error is None and match_address(parsed.address, source, run.scope):
-                continue
+            if parsed.error is None:
+                found = match_address(parsed.address, source, run.scope, expanded=True)
+                if found.deferred:
+                    raise _Stop(f"never_mail of {self.name} transport cannot be checked: {found.error}", -1)
+                if found:
+                    continue
             kept.append(item)
         return ", ".join(kept)
 
@@ -221,9 +241,7 @@ class Autoreply(Transport):
         for line in re.findall(r"[^\n]*\n|[^\n]+", text):
             try:
                 out.append(expand(line, run.scope))
-            except ExpansionError as e:
-                run.scope.services.log.main(f"Failed to expand line of {path} in {self.name} transport: {e.text}",
-                                            message_id=run.message.message_id)
+            except ExpansionError:
                 out.append(line)
         return "".join(out)
 
@@ -270,10 +288,13 @@ class Once:
     one it is a database that grows: SQLite here, where Exim has DBM.
     """
 
-    def __init__(self, path: str, size: int, repeat: int, mode: int) -> None:
+    def __init__(self, path: str, size: int, repeat: int, mode: int, transport: str) -> None:
+        self.transport = transport
         self.path, self.size, self.repeat, self.mode = path, size, repeat, mode
         self.entries: list[tuple[int, bytes]] = []
         self._database: Any = None
+        self._error: type[Exception] = OSError
+        """What the database raises."""
         if size > 0:
             self._read()
         else:
@@ -281,12 +302,12 @@ class Once:
 
     def _read(self) -> None:
         try:
-            with open(self.path, "rb") as f:
+            # Opened as it will be written: what cannot be remembered is better not sent.
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self.mode)
+            with open(fd, "rb") as f:
                 data = f.read()
-        except FileNotFoundError:
-            return
         except OSError as e:
-            raise _Stop(f'Failed to open "once" file {self.path}: {e.strerror}', e.errno or errno.EIO) from None
+            raise self._unusable("file", e) from None
         i = 0
         while i + _STAMP.size < len(data):
             end = data.find(b"\0", i + _STAMP.size)
@@ -297,53 +318,82 @@ class Once:
 
     def _open(self) -> None:
         import sqlite3  # only where once is set
+
+        self._error = sqlite3.Error
         try:
             if not os.path.exists(self.path):
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self.mode))
             self._database = sqlite3.connect(self.path, timeout=10, isolation_level=None)
             self._database.execute("CREATE TABLE IF NOT EXISTS sent (address BLOB PRIMARY KEY, at INTEGER)")
         except (OSError, sqlite3.Error) as e:
-            raise _Stop(f'Failed to open "once" database {self.path}: {e}', errno.EIO) from None
+            raise self._unusable("database", e) from None
+
+    def _unusable(self, kind: str, e: Exception) -> _Stop:
+        """Return the refusal to send what could not be remembered."""
+        text, number = str(e), errno.EIO
+        if isinstance(e, OSError) and e.errno:
+            text, number = os.strerror(e.errno), e.errno
+        return _Stop(f'Failed to open "once" {kind} {self.path} when sending message from {self.transport} transport: '
+                     f"{text}", number)
 
     def sent_lately(self, recipient: str, now: float) -> bool:
         """Tell whether a reply went to the recipient, within once_repeat where that is set."""
         key = recipient.encode("latin-1")
         if self._database is not None:
-            row = self._database.execute("SELECT at FROM sent WHERE address = ?", (key,)).fetchone()
+            try:
+                row = self._database.execute("SELECT at FROM sent WHERE address = ?", (key,)).fetchone()
+            except self._error as e:
+                raise self._unusable("database", e) from None
             at = row[0] if row else None
         else:
             at = next((t for t, a in self.entries if a == key), None)
         return at is not None and (self.repeat <= 0 or now - at < self.repeat)
 
-    def record(self, recipient: str, now: float) -> None:
-        """Remember that a reply has gone; the oldest entries of a full file go."""
+    def record(self, recipient: str, now: float) -> str:
+        """Remember that a reply has gone, the oldest entries of a full file go; what went wrong, or ""."""
         key = recipient.encode("latin-1")
-        if self._database is not None:
-            self._database.execute("INSERT OR REPLACE INTO sent VALUES (?, ?)", (key, int(now)))
-            self._database.close()
-            return
+        try:
+            if self._database is None:
+                self._write(key, now)
+            else:
+                self._database.execute("INSERT OR REPLACE INTO sent VALUES (?, ?)", (key, int(now)))
+                self._database.close()
+        except (OSError, self._error) as e:
+            return str(e)
+        return ""
+
+    def _write(self, key: bytes, now: float) -> None:
         entries = sorted((t, a) for t, a in self.entries if a != key) + [(int(now), key)]
         while len(entries) > 1 and sum(_STAMP.size + 1 + len(a) for _, a in entries) > self.size:
             del entries[0]
         data = b"".join(_STAMP.pack(t) + a + b"\0" for t, a in entries)
         name = f"{self.path}.{os.getpid()}"
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, self.mode)
+        try:
+            fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, self.mode)
+        except OSError:
+            name = self.path  # in a directory of somebody else the file itself is all there is
+            fd = os.open(name, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         try:
             os.write(fd, data)
         finally:
             os.close(fd)
-        os.rename(name, self.path)
+        if name != self.path:
+            os.rename(name, self.path)
 
 
-def _check_printable(text: str, name: str, transport: str, run: TransportRun) -> None:
-    top = run.scope.config.main.print_topbitchars
+def _not_printable(text: str, *, folded: bool, top: bool) -> int:
+    """Return the code of the first character that no header line may have, -1 where there is none.
+
+    ``folded`` text may go on in further lines, ``top`` allows what is above ASCII.
+    """
     for i, c in enumerate(text):
         code = ord(c)
         if 32 <= code < 127 or (top and code > 127):
             continue
-        if c == "\t" or (c == "\n" and text[i + 1:i + 2] in (" ", "\t")):
+        if c == "\t" or (folded and c == "\n" and text[i + 1:i + 2] in (" ", "\t")):
             continue
-        raise _Stop(f'non-printing character in "{name}" of the {transport} transport')
+        return code
+    return -1
 
 
 def _threading(message: Message) -> list[str]:

@@ -22,8 +22,7 @@ OK = "ok"
 DEFER = "defer"
 FAIL = "fail"
 _SET_UP = ("Tainted ", "Malformed value ", "Failed to expand ", "failed to expand ", "Expansion of ", "TCP port ",
-           "no command specified", "Invalid quota_warn_threshold ",
-           "quota_filecount value ", "transport filter process failed")
+           "Invalid quota_warn_threshold ", "quota_filecount value ", "transport filter process failed")
 ERRNO_EXPANSION = -27
 """A text around the message cannot be expanded; of this the panic log is told nothing, as in Exim."""
 PENDING = "pending"
@@ -58,7 +57,7 @@ class Result:
     output: str | None = None
     """Output of a pipe that is to be returned or logged."""
     return_output: bool = False
-    log_output: str = ""
+    log_output: str | None = None
     """First line of the output, to be logged as "<address>: NAME transport output: ..."."""
     file_name: str | None = None
     seconds: float = 0.0

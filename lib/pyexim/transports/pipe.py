@@ -29,6 +29,13 @@ from pyexim.transports.base import DEFER, FAIL, OK, Result, Transport, Transport
 from pyexim.transports.command import NOT_EXECUTED, CommandError, Running, make_arguments, start
 from pyexim.transports.options import TransportOptions
 
+_EXITS: Final = {
+    64: "usage or syntax error", 65: "error in input data", 66: "input data missing", 67: "user nonexistent",
+    68: "host nonexistent", 69: "service or program unavailable", 70: "internal software error",
+    71: "internal operating system error", 72: "system file missing", 73: "can't create output file",
+    74: "input/output error", 75: "temporary error", 76: "protocol error", 77: "permission denied",
+    78: "configuration error"}
+"""What the exit codes of sysexits.h mean."""
 TEMP_ERRORS: Final = frozenset({75, 73})
 """EX_TEMPFAIL and EX_CANTCREAT."""
 
@@ -317,8 +324,8 @@ class Pipe(Transport):
 
     def _pieces(self, copy: write.Copy, batch: list[Address], run: TransportRun) -> Iterator[bytes]:
         o = self.options
-        prefix = self._text(self.prefix, "message_prefix", run)
-        suffix = self._text(self.suffix, "message_suffix", run)
+        prefix = self._text(self.prefix, "prefix", run)
+        suffix = self._text(self.suffix, "suffix", run)
         if o.use_bsmtp:
             commands = write.batched_smtp(batch, run, affixes=o.rcpt_include_affixes)
             prefix += write.to_crlf(commands) if o.use_crlf else commands
@@ -364,7 +371,7 @@ class Pipe(Transport):
                 running.kill()
                 break
             if readable:
-                data = os.read(running.stdout, 65536)
+                data = os.read(running.stdout, 16384)
                 if not data:
                     break
                 size += len(data)
@@ -421,7 +428,7 @@ class Pipe(Transport):
             if status == OK:
                 run.delivered(address)
             results.append(Result(address, status, text, freeze=freeze, output=result_output, return_output=returned,
-                                  log_output="" if results else logged))
+                                  log_output=None if results else logged))
         return results
 
     def _bad_exit(self, code: int, argv: list[str]) -> tuple[str, str]:
@@ -430,22 +437,22 @@ class Pipe(Transport):
             hint = " (could mean unable to exec or command does not exist)"
         elif code > 128:
             hint = f" (could mean shell command ended by signal {code - 128} ({_signal_name(code - 128)}))"
-        elif code in TEMP_ERRORS:
-            hint = " (could mean temporary error)" if code == 75 else " (could mean cannot create output file)"
+        elif code in _EXITS:
+            hint = f" (could mean {_EXITS[code]})"
         text = f"Child process of {self.name} transport returned {code}{hint} from command: {argv[0]}"
         if self.temporary is None or code in self.temporary:
             return DEFER, text
         return FAIL, text
 
-    def _output(self, output: bytes, status: str, run: TransportRun) -> tuple[str | None, bool, str]:
-        """Return (the output as text or None, whether it is to be returned, the line to be logged)."""
+    def _output(self, output: bytes, status: str, run: TransportRun) -> tuple[str | None, bool, str | None]:
+        """Return (the output as text or None, whether it is to be returned, the line to be logged or None)."""
         o = self.options
         if not output:
-            return None, False, ""
+            return None, False, None
         text = output.decode("latin-1")
-        logged = ""
+        logged = None
         if o.log_output or (o.log_fail_output and status == FAIL) or (o.log_defer_output and status == DEFER):
-            logged = text.lstrip("\n").partition("\n")[0].rstrip(" \t\r")
+            logged = text.partition("\n")[0].rstrip(" \t\r")
         returned = (o.return_output or (o.return_fail_output and status == FAIL)) and run.message.sender_address != ""
         if o.return_output and run.message.sender_address == "":
             returned = False
@@ -453,5 +460,5 @@ class Pipe(Transport):
 
 
 def _signal_name(number: int) -> str:
-    return signal.strsignal(number) or f"Unknown signal {number}" if 0 < number < signal.NSIG else f"{number}"
-
+    known = signal.strsignal(number) if 0 < number < signal.NSIG else None
+    return known or f"Unknown signal {number}"

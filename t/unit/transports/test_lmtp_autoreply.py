@@ -81,11 +81,11 @@ def test_once(size: int, tmp_path: Path) -> None:
 def test_a_full_once_file_drops_the_oldest(tmp_path: Path) -> None:
     path = tmp_path / "once"
     for i in range(5):
-        Once(str(path), 40, 0, 0o600).record(f"user{i}@x.example", 1000 + i)
+        Once(str(path), 40, 0, 0o600, "t").record(f"user{i}@x.example", 1000 + i)
     data = path.read_bytes()
     assert len(data) <= 40 and struct.unpack_from("=i", data)[0] == 1004 - (len(data) // 20 - 1)
-    assert Once(str(path), 40, 100, 0o600).sent_lately("user4@x.example", 1050)
-    assert not Once(str(path), 40, 10, 0o600).sent_lately("user4@x.example", 1050)
+    assert Once(str(path), 40, 100, 0o600, "t").sent_lately("user4@x.example", 1050)
+    assert not Once(str(path), 40, 10, 0o600, "t").sent_lately("user4@x.example", 1050)
 
 
 def test_files_and_those_who_are_never_written_to(tmp_path: Path) -> None:
@@ -108,4 +108,14 @@ def test_what_cannot_be_submitted() -> None:
     d.services.submit = lambda arguments, text: 2
     assert d.run()[0].status == "ok"
     d, _ = reply(subject="a\7b")
-    assert d.run()[0].status == "defer"
+    result, = d.run()
+    assert (result.status, result.text) == (
+        "fail", 'Expansion of "a\\007b" in t transport contains non-printing character 7')
+
+
+def test_a_reply_that_could_not_be_remembered_is_not_sent(tmp_path: Path) -> None:
+    d, sent = reply(once=f"{tmp_path}/none/once", once_file_size=100)
+    result, = d.run()
+    assert (result.status, result.errno) == ("defer", 2) and sent == []
+    assert result.text == (f'Failed to open "once" file {tmp_path}/none/once when sending message from t transport: '
+                           "No such file or directory")

@@ -57,11 +57,11 @@ def test_outcome(options: dict[str, Any], status: str, text: str) -> None:
 
 @pytest.mark.parametrize(("options", "code", "returned", "logged"), [
     ({"log_output": True}, 0, None, "hi"), ({"log_output": True}, 2, None, "hi"),
-    ({"log_fail_output": True}, 0, None, ""), ({"log_fail_output": True}, 2, None, "hi"),
-    ({"log_defer_output": True}, 75, None, "hi"), ({"log_defer_output": True}, 2, None, ""),
-    ({"return_output": True}, 0, "hi\nho\n", ""), ({"return_fail_output": True}, 0, None, ""),
-    ({"return_fail_output": True}, 2, "hi\nho\n", "")])
-def test_output(options: dict[str, Any], code: int, returned: str | None, logged: str) -> None:
+    ({"log_fail_output": True}, 0, None, None), ({"log_fail_output": True}, 2, None, "hi"),
+    ({"log_defer_output": True}, 75, None, "hi"), ({"log_defer_output": True}, 2, None, None),
+    ({"return_output": True}, 0, "hi\nho\n", None), ({"return_fail_output": True}, 0, None, None),
+    ({"return_fail_output": True}, 2, "hi\nho\n", None)])
+def test_output(options: dict[str, Any], code: int, returned: str | None, logged: str | None) -> None:
     result, = Delivery("pipe", command=f'/bin/sh -c "echo hi; echo ho; exit {code}"', **options).run()
     assert (result.output, result.return_output, result.log_output) == (returned, returned is not None, logged)
 
@@ -90,7 +90,7 @@ def test_message_and_environment(tmp_path: Path) -> None:
 def test_batch_of_addresses() -> None:
     d = Delivery("pipe", command="/bin/echo $pipe_addresses", batch_max=5, log_output=True)
     first, second = d.run(to="a@r.example b@r.example")
-    assert (first.log_output, second.log_output) == ("a@r.example b@r.example", "")
+    assert (first.log_output, second.log_output) == ("a@r.example b@r.example", None)
 
 
 def test_a_command_need_not_read() -> None:
