@@ -32,6 +32,8 @@ from pyexim.deliver.manager import run_manager
 from pyexim.deliver.starter import Connector
 from pyexim.expand.engine import expand
 from pyexim.expand.scope import Scope
+from pyexim.receive.encryption import on_connect_ports
+from pyexim.receive.encryption import prepare as prepare_tls
 from pyexim.startup import preload
 from pyexim.startup.options import Command, QueueRunOptions, UsageError
 from pyexim.startup.process import Process, process_log, start
@@ -189,8 +191,10 @@ class Master:
 
     def _announce(self) -> None:
         c, runs = self.process.command, timer.describe(self.timers)
-        where = listeners.describe([item.endpoint for item in self.listening])
-        text = f"listening for SMTP on {where}" if self.listening else "not listening for SMTP"
+        ports = on_connect_ports(self.process.config.main)
+        where = listeners.purposes([item.endpoint for item in self.listening],
+                                   lambda port: c.tls_on_connect or port in ports)
+        text = where if self.listening else "not listening for SMTP"
         what = f"{runs}, {text}"
         if c.inherit_socket:
             end = (f"terminating after {c.inherited_timeout} seconds" if c.inherited_timeout
@@ -252,6 +256,8 @@ class Master:
         manager_pid = self._fork(manager_job)
         jobs_read.close()
         self.helpers = Helpers(starter_pid, manager_pid, connector, jobs_write)
+        if process.command.listen:  # after the manager, whose processes receive nothing
+            prepare_tls(process.config, process.services, on_connect=process.command.tls_on_connect)
 
     def _fork(self, job: Callable[[], int]) -> int:
         return child.fork(job, on_error=report_crash(self.process))

@@ -15,18 +15,16 @@ A scenario is one text file (t/compare/cases/TOPIC/NAME.case) of sections, each 
     === as USER ARGUMENTS    the same for the set-uid program called by that user, conf being what is built in;
                              USER/NAME calls it by another name (see callers.py)
     === shell COMMANDS       run a shell command in @TOP@ ($EXIM is the command with -C)
-    === client               talk to a daemon started for it: each line is sent after the reply to the
-                             one before; "~ TEXT" sends without waiting for a reply, "wait" reads one;
-                             "early TEXT" at the beginning is sent as it is, before the greeting
+    === client               talk to a daemon started for it; the lines are those of t/lib/compare_client.py
     === settle               wait until the queue is empty
     === ignore WHAT: WHY     leave something out of the comparison: stdout, stderr, mainlog, rejectlog,
                              paniclog, mail, spool, sink, exit
     === unordered WHAT: WHY  compare the lines (of sink: the sessions) sorted
     === mask /REGEX/ -> TEXT one more replacement before comparing
 
-Lines in all of them may use @TOP@, @MAIL@, @SINK@, @USER@.  What is compared: output, errors and exit code of
-every step, the logs, the mailboxes, the queue's files, what the sink was told; after masking ids, times,
-process ids, ports and version numbers.
+Lines in all of them may use @TOP@, @MAIL@, @SINK@, @PORT@ (the daemon's), @USER@.  What is compared: output, errors
+and exit code of every step, the logs, the mailboxes, the queue's files, what the sink was told; after masking ids,
+times, process ids, ports and version numbers.
 """
 
 from __future__ import annotations
@@ -47,6 +45,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import callers
+from compare_client import Talk
 from dns_world import in_world
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -245,6 +244,13 @@ class Outcome:
     texts: dict[str, str] = field(default_factory=dict)
 
 
+def free_port() -> int:
+    """Return a port that nobody uses."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
 class Runner:
     """Runs a case with one program in a private directory."""
 
@@ -253,7 +259,7 @@ class Runner:
         self.sink: Sink | None = None
         self.more_sinks: dict[str, Sink] = {}
         self.daemon: subprocess.Popen[bytes] | None = None
-        self.port = 0
+        self.port = free_port()
         self.outcome = Outcome()
         self.root = os.geteuid() == 0
         self.world: list[str] = []
@@ -272,6 +278,7 @@ class Runner:
     def values(self, text: str) -> str:
         """Replace the @NAMES@."""
         for key, value in (("TOP", str(self.top)), ("MAIL", f"{self.top}/mail"), ("USER", self.user()),
+                           ("PORT", str(self.port)),
                            ("SINK", str(self.sink.port if self.sink else 1))):
             text = text.replace(f"@{key}@", value)
         return text
@@ -374,9 +381,6 @@ class Runner:
             time.sleep(0.02)
 
     def _start_daemon(self) -> None:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
         self.daemon = subprocess.Popen(
             [self.program, "-C", self.conf, "-bdf", "-oX", f"127.0.0.1.{self.port}", "-oP", f"{self.top}/exim.pid"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -391,37 +395,9 @@ class Runner:
     def _do_client(self, name: str, section: Section) -> None:
         if self.daemon is None:
             self._start_daemon()
-        said: list[str] = []
-        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as sock, sock.makefile("rb") as f:
-            def reply() -> None:
-                while line := f.readline():
-                    said.append(line.decode("latin-1"))
-                    if line[3:4] != b"-":
-                        return
-                said.append("(closed)\n")
-
-            lines = self.values(section.body).splitlines()
-            try:
-                while lines and lines[0].startswith("early "):
-                    sock.sendall(unescaped(lines.pop(0)[6:]))
-                reply()
-                for line in lines:
-                    if line == "wait":
-                        reply()
-                        continue
-                    quiet = line.startswith("~ ")
-                    text = line[2:] if quiet else line
-                    sock.sendall(unescaped(text) + b"\r\n")
-                    if not quiet:
-                        reply()
-                sock.settimeout(0.5)
-                rest = f.read()
-                said.append(rest.decode("latin-1") + "(closed)\n")
-            except TimeoutError:
-                said.append("(open)\n")
-            except OSError:
-                said.append("(broken)\n")
-        self.outcome.texts[f"{name} stdout"] = "".join(said)
+        talk = Talk(self.port, PATIENCE, unescaped)
+        talk.run(self.values(section.body).splitlines())
+        self.outcome.texts[f"{name} stdout"] = "".join(talk.said)
         time.sleep(0.05)
 
     # -- what is left

@@ -20,12 +20,13 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -167,6 +168,22 @@ class Client:
         self.sock.sendall(line.encode("latin-1") + b"\r\n")
         return self.reply()
 
+    def encrypt(self, context: ssl.SSLContext | None = None, **options: Any) -> ssl.SSLSocket:
+        """Make a TLS handshake; by default without looking at the server's certificate."""
+        if context is None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        self.file.close()
+        self.sock = secure = context.wrap_socket(self.sock, **options)
+        self.file = self.sock.makefile("rb")
+        return secure
+
+    def starttls(self, context: ssl.SSLContext | None = None, **options: Any) -> ssl.SSLSocket:
+        """Begin TLS; EHLO is the caller's."""
+        assert self.say("STARTTLS").startswith("220")
+        return self.encrypt(context, **options)
+
     def send(self, to: str, sender: str = "x@far.example", text: str = "hello") -> str:
         """Send a message; the last reply."""
         for line in (f"MAIL FROM:<{sender}>", f"RCPT TO:<{to}>"):
@@ -221,7 +238,8 @@ class Live:
         user = f"exim_user = {self.user}" if os.geteuid() == 0 else ""
         values = {"program": self.program, "user": user, "top": str(self.top), "port": str(self.port),
                   "owner": self.user, "sink": str(self.sink), **self.parts}
-        text = re.sub(r"\{(\w+)\}", lambda m: values.get(m[1], m[0]), CONF)
+        conf = CONF.replace("tls_advertise_hosts =\n", "") if "tls_advertise_hosts" in self.parts["main"] else CONF
+        text = re.sub(r"\{(\w+)\}", lambda m: values.get(m[1], m[0]), conf)
         self.conf.write_text(re.sub(r"@TOP@", str(self.top), text))
 
     # -- the daemon

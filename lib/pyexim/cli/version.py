@@ -13,6 +13,7 @@ from pyexim import settings
 from pyexim.config.table import AUTHENTICATORS, ROUTERS, TRANSPORTS, driver_names, driver_options
 from pyexim.expand.table import ITEMS
 from pyexim.lookup.table import available as available_lookups
+from pyexim.tls import api as tls
 
 
 def features() -> list[str]:
@@ -20,6 +21,8 @@ def features() -> list[str]:
     found = ["crypteq", "iconv()", "IPv6"]
     if "srs_encode" in ITEMS:
         found.append("SRS")
+    if not tls.missing():
+        found += ["OpenSSL", "TLS_resume", "OCSP"]
     return found
 
 

@@ -8,8 +8,9 @@ file", section "Builtin macros".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from typing import Final
 
 from pyexim.config.option import declared
@@ -20,6 +21,8 @@ PRESENT: Final = ("CRYPTEQ", "IPV6", "ICONV", "SRS", "NATIVE_SRS", "TRANSPORT_AP
                   "TRANSPORT_APPEND_MAILSTORE")
 """The _HAVE_ features that work in this version; whoever adds another feature adds its name."""
 
+TLS: Final = ("TLS", "OPENSSL", "TLS1_3", "TLS_ALPN", "TLS_OCSP", "TLS_OCSP_LIST", "TLS_RESUME")
+"""The same, where the library for TLS is installed."""
 DKIM_SIGN_HEADERS: Final = (
     "From:Sender:Reply-To:Subject:Date:Message-ID:To:Cc:MIME-Version:Content-Type:Content-Transfer-Encoding:"
     "Content-ID:Content-Description:Resent-Date:Resent-From:Resent-Sender:Resent-To:Resent-Cc:"
@@ -28,8 +31,9 @@ DKIM_SIGN_HEADERS: Final = (
 """The header fields that RFC 4871 and the list RFCs recommend for signing."""
 
 
-def _have(names: Iterable[str]) -> list[tuple[str, str]]:
-    return [(f"_HAVE_{name}", "y") for name in names]
+def _have() -> list[tuple[str, str]]:
+    tls = TLS if find_spec("OpenSSL") is not None else ()
+    return [(f"_HAVE_{name}", "y") for name in (*PRESENT, *tls)]
 
 
 def _drivers() -> list[tuple[str, str]]:
@@ -69,8 +73,26 @@ def _dkim() -> list[tuple[str, str]]:
             ("_DKIM_OVERSIGN_HEADERS", ":".join("+" + n for n in DKIM_SIGN_HEADERS.split(":")))]
 
 
+def _resumption() -> list[tuple[str, str]]:
+    """Say what the values of $tls_in_resumption from 1 to 31 mean, for listextract."""
+    words = []
+    for value in range(1, 32):
+        asked, offered, ticket, used = (bool(value & bit) for bit in (2, 4, 8, 16))
+        if used:
+            text = "session resumed" + ("" if offered else " unasked") + (", also new ticket" if ticket else "")
+        elif ticket:
+            text = "client offered session, server only provided new ticket" if offered else (
+                "client requested new ticket, server provided" if asked else "no client request")
+        elif offered:
+            text = "client offered session, not used"
+        else:
+            text = "client requested, no server ticket" if asked else "not requested or offered"
+        words.append(text)
+    return [("_RESUME_DECODE", ":".join(words))]
+
+
 FAMILIES: Final[dict[str, Callable[[], list[tuple[str, str]]]]] = {
-    "_HAVE_": lambda: _have(PRESENT),
+    "_HAVE_": _have,
     "_HAVE_LOOKUP_": lambda: _named("_HAVE_LOOKUP_", "lookups"),
     "_ACL_MOD_": lambda: _named("_ACL_MOD_", "acl modifiers"),
     "_ACL_COND_": lambda: _named("_ACL_COND_", "acl conditions"),
@@ -88,6 +110,7 @@ FAMILIES: Final[dict[str, Callable[[], list[tuple[str, str]]]]] = {
     "_OPT_AUTHENTICATOR_": lambda: _private("authenticator"),
     "_LOG_": _selectors,
     "_DKIM_": _dkim,
+    "_RESUME_": _resumption,
 }
 
 

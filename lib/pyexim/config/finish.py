@@ -13,6 +13,7 @@ from typing import Any, Final
 from pyexim import EXIM_VERSION
 from pyexim.base.errors import ConfigError, ExpansionError, Place
 from pyexim.config.configuration import Configuration
+from pyexim.config.openssl import parse_options
 from pyexim.config.pace import parse_pace
 from pyexim.config.table import REGEX_FAULT, resolve
 from pyexim.config.values import scan_int, split_items
@@ -182,6 +183,8 @@ def _contradictions(config: Configuration) -> list[tuple[str, str]]:
             out.append((f"malformed ratelimit data: {text}", option))
     if main.tls_dh_max_bits < 1024:
         out.append(("tls_dh_max_bits is too small, must be at least 1024 for interop", "tls_dh_max_bits"))
+    if main.openssl_options is not None and parse_options(main.openssl_options) is None:
+        out.append((f"openssl_options parse error: {main.openssl_options}", "openssl_options"))
     return out
 
 

@@ -71,8 +71,7 @@ class MainOptions:
     acl_smtp_rcpt: str | None = option(STRING, None, expanded=True,
         doc="The ACL for each RCPT command.")
     acl_smtp_starttls: str | None = option(STRING, None, expanded=True,
-        doc="The ACL for STARTTLS.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="The ACL for STARTTLS.")
     acl_smtp_vrfy: str | None = option(STRING, None, expanded=True,
         doc="The ACL for the VRFY command.")
     acl_smtp_wellknown: str | None = option(STRING, None, expanded=True,
@@ -274,8 +273,7 @@ class MainOptions:
     hosts_proxy: str | None = option(HOST_LIST, None, expanded=True,
         doc="Proxies in front of the daemon that speak the PROXY protocol.")
     hosts_require_alpn: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients that must offer an ALPN name that is accepted.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="Clients that must offer an ALPN name that is accepted.")
     hosts_require_helo: str | None = option(HOST_LIST, "*", expanded=True,
         doc="Clients that must say HELO or EHLO before MAIL.")
     hosts_treat_as_local: str | None = option(DOMAIN_LIST, None, expanded=True,
@@ -368,8 +366,7 @@ class MainOptions:
         doc="The socket on which the daemon takes notices.",
         no_effect="the daemon has no such socket; its command socket is elsewhere")
     openssl_options: str | None = option(STRING_LIST, "+no_sslv2 +no_sslv3 +single_dh_use +no_ticket +no_renegotiation",
-        doc="Options of OpenSSL to set or clear.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="Options of OpenSSL to set or clear.")
     oracle_servers: str | None = option(STRING_LIST, None,
         doc="Servers for Oracle lookups.",
         no_effect="lookups in this database are not there yet")
@@ -590,55 +587,40 @@ class MainOptions:
     timezone: str | None = option(STRING, None,
         doc="The time zone to work in.")
     tls_advertise_hosts: str | None = option(HOST_LIST, "*", expanded=True,
-        doc="Clients that are offered STARTTLS.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="Clients that are offered STARTTLS.")
     tls_alpn: str | None = option(STRING_LIST, "smtp:esmtp", expanded=True,
-        doc="ALPN names that are accepted of clients.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="ALPN names that are accepted of clients.")
     tls_certificate: str | None = option(STRING_LIST, None, expanded=True,
-        doc="The server's certificates.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="The server's certificates.")
     tls_crl: str | None = option(STRING, None, expanded=True,
-        doc="Revoked client certificates.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="Revoked client certificates.")
     tls_dh_max_bits: int = option(INT, 2236,
         doc="Largest Diffie-Hellman group that may be used.")
     tls_dhparam: str | None = option(STRING, None, expanded=True,
-        doc="The Diffie-Hellman group.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="The Diffie-Hellman group.")
     tls_early_banner_hosts: str | None = option(HOST_LIST, None, expanded=True,
         doc="Clients on TLS ports that get the banner together with the end of the handshake.",
-        no_effect="TLS is not there yet on the server's side")
+        no_effect="the banner is sent when the handshake is complete")
     tls_eccurve: str | None = option(STRING_LIST, "auto", expanded=True,
-        doc="The curves or groups for key exchange.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="The curves or groups for key exchange.")
     tls_ocsp_file: str | None = option(STRING, None, expanded=True,
-        doc="The OCSP answer to hand to clients.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="The OCSP answer to hand to clients.")
     tls_on_connect_ports: str | None = option(STRING_LIST, None,
-        doc="Ports on which TLS starts at once.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="Ports on which TLS starts at once.")
     tls_privatekey: str | None = option(STRING_LIST, None, expanded=True,
-        doc="The keys of the server's certificates.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="The keys of the server's certificates.")
     tls_remember_esmtp: bool = option(BOOL, False,
-        doc="Know a client for one of ESMTP after STARTTLS.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="Know a client for one of ESMTP after STARTTLS.")
     tls_require_ciphers: str | None = option(STRING, None, expanded=True,
-        doc="The ciphers that may be used.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="The ciphers that may be used.")
     tls_resumption_hosts: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients that may resume TLS sessions.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="Clients that may resume TLS sessions.")
     tls_try_verify_hosts: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients whose certificates are asked for and checked without consequence.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="Clients whose certificates are asked for and checked without consequence.")
     tls_verify_certificates: str | None = option(STRING, "system", expanded=True,
-        doc="What client certificates are checked against.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="What client certificates are checked against.")
     tls_verify_hosts: str | None = option(HOST_LIST, None, expanded=True,
-        doc="Clients whose certificates must verify.",
-        no_effect="TLS is not there yet on the server's side")
+        doc="Clients whose certificates must verify.")
     trusted_groups: str | None = option(STRING_LIST, None, expanded=True, style="gids",
         doc="Groups whose members are trusted callers.")
     trusted_users: str | None = option(STRING_LIST, None, expanded=True, style="uids",

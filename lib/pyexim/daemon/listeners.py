@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 
 from pyexim.base.errors import ConfigError
 from pyexim.base.ipaddress import split_host_port
@@ -110,8 +111,18 @@ def inherited(fd: int) -> tuple[Endpoint, socket.socket]:
     return Endpoint("" if address in ("0.0.0.0", "::") else address, port, family), sock
 
 
+def purposes(found: list[Endpoint], encrypted: Callable[[int], bool]) -> str:
+    """Return the part of the start-up line that says what the daemon listens for, and where.
+
+    ``encrypted`` tells the ports where TLS begins at once.
+    """
+    plain, tls = [e for e in found if not encrypted(e.port)], [e for e in found if encrypted(e.port)]
+    parts = [f"for {name} on {describe(some)}" for name, some in (("SMTP", plain), ("SMTPS", tls)) if some]
+    return "listening " + " and ".join(parts)
+
+
 def describe(found: list[Endpoint]) -> str:
-    """Return the part of the start-up line that says where the daemon listens.
+    """Return where the daemon listens.
 
     Exim names a port once when all interfaces of both families have it.
     """

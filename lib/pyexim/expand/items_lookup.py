@@ -1,4 +1,4 @@
-"""Items that find something and then use it as $value: extract, lookup, env (and certextract, absent).
+"""Items that find something and then use it as $value: extract, lookup, env.
 
 Spec: chapter "String expansions", section 5; the lookups themselves are of the room ``lookup``.
 """
@@ -248,30 +248,6 @@ def parse_env(parser: Parser, name: str) -> Part:
         word = key(scope)
         found = os.environb.get(word.encode("latin-1")) if word and "\0" not in word else None
         return with_value(scope, None if found is None else found.decode("latin-1"), yes, no)
-
-    return run
-
-
-# -- certextract
-
-
-_CERTIFICATE: Final = re.compile(r"\$(\{)?tls_(?:in|out)_(?:our|peer)cert(?(1)\}|(?![A-Za-z0-9_]))")
-
-
-def parse_certextract(parser: Parser, name: str) -> Part:
-    """${certextract{field}{certificate}{yes}{no}}: without certificate the no string; taking one apart is not there."""
-    parser.argument("missing '{' for field arg of certextract")
-    parser.space()
-    found = _CERTIFICATE.match(parser.src, parser.pos + 1)
-    certificate = as_callable(parser.argument("missing '{' for cert variable arg of certextract"))
-    yes, no = choose(name, parser.choice(name), value_part)
-
-    def run(scope: Scope) -> str:
-        if found is None:
-            raise ExpansionError('second argument of "certextract" must be a certificate variable')
-        if certificate(scope):
-            raise ExpansionError('support for "certextract" is not included in this program')
-        return with_value(scope, None, yes, no)
 
     return run
 

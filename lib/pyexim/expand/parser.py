@@ -317,8 +317,12 @@ class Parser:
             if row is None:
                 raise Fault(f'unknown expansion operator "{name}"')
         self.pos += 1
-        operand = self.nested()
         function: Callable[[Scope, str, str | None, str], str] = table.load(row)
+        if name in table.OF_CERTIFICATES and self.src.startswith("$tls_", self.pos):
+            made: Part | None = table.load(table.FINGERPRINT)(self, name, function)
+            if made is not None:
+                return made
+        operand = self.nested()
         if isinstance(operand, str):
             text = operand
             return lambda scope: function(scope, text, argument, name)

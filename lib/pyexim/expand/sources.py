@@ -265,8 +265,13 @@ def from_tls(field: str, unset: str, out: bool | None) -> Getter:
 
 
 def tls_cert(field: str, out: bool) -> Getter:
-    getter = from_tls(field, "", out)
-    return lambda scope: getter(scope)
+    """A certificate: what is in it can only be reached by its variable's name (``certificates``)."""
+    return lambda scope: "<cert>" if tls_certificate(scope, field, out=out) else ""
+
+
+def tls_certificate(scope: Scope, field: str, *, out: bool) -> str:
+    """Return a certificate in PEM form: "ourcert" or "peercert" of a TLS session; "" where there is none."""
+    return from_tls(field, "", out)(scope)
 
 
 # -- the machine

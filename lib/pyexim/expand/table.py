@@ -62,7 +62,7 @@ def _special(function: str, forbid: str = "") -> Item:
 ITEMS: Final[dict[str, Item]] = {
     "acl": Item(_E + "items_calls:acl", 1, 10),
     "authresults": Item(_E + "items_calls:authresults", 1, 1),
-    "certextract": _special("items_lookup:parse_certextract"),
+    "certextract": _special("certificates:parse_certextract"),
     "dlfunc": Item(_E + "items_calls:dlfunc", 2, 10, forbid="dlfunc"),
     "env": _special("items_lookup:parse_env"),
     "extract": _special("items_lookup:parse_extract"),
@@ -214,6 +214,10 @@ CONDITIONS: Final[dict[str, Condition]] = {
     "radius": _own("parse_absent"),
     "saslauthd": _own("parse_absent"),
 }
+
+OF_CERTIFICATES: Final = frozenset({"md5", "sha1", "sha256", "base64"})
+"""Operators that see what is in a certificate where they are given the variable of one."""
+FINGERPRINT: Final = _E + "certificates:parse_fingerprint"
 
 SERVICES: Final = {
     "acl": "pyexim.acl.expansions:call_acl",

@@ -43,6 +43,8 @@ class ReceiveRun:
     """-odi, -odf: start_delivery returns after the attempt."""
     delivery_requested: bool = False
     """-odb, -odi, -odf or -odqs was given: with queue_only_override it stands above queue_only and its relatives."""
+    tls_on_connect: bool = False
+    """-tls-on-connect: every connection begins with TLS."""
 
 
 @dataclass(slots=True)

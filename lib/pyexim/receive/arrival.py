@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyexim.base.octets import printable
 from pyexim.mailfmt import rfc2047
-from pyexim.receive.texts import duration, host_and_ident
+from pyexim.receive.texts import duration, host_and_ident, tls_text
 
 if TYPE_CHECKING:
     from pyexim.receive.api import ReceiveRun
@@ -34,8 +34,7 @@ def line(incoming: Incoming) -> str:
         text += f" PRX={conn.proxy_local_address}"
     if incoming.pipelining is not None and selected("pipelining"):
         text += f" L{incoming.pipelining}"
-    if conn.tls_in.active:
-        text += _tls(incoming)
+    text += tls_text(conn, log)
     if conn.sender_host_authenticated:
         text += f" A={conn.sender_host_authenticated}"
         if conn.authenticated_id:
@@ -66,22 +65,6 @@ def line(incoming: Incoming) -> str:
         text += f" from <{incoming.envelope.raw_sender}>"
     if selected("received_recipients") and message.recipients:
         text += " for " + " ".join(incoming.envelope.raw_recipients)
-    return text
-
-
-def _tls(incoming: Incoming) -> str:
-    tls, selected = incoming.message.conn.tls_in, incoming.scope.services.log.selected
-    text = ""
-    if selected("tls_cipher") and tls.cipher:
-        text += f" X={tls.cipher}"
-        if tls.resumption and selected("tls_resumption"):
-            text += "*"
-    if selected("tls_certificate_verified") and tls.cipher:
-        text += f" CV={'yes' if tls.certificate_verified else 'no'}"
-    if selected("tls_peerdn") and tls.peerdn:
-        text += f' DN="{printable(tls.peerdn)}"'
-    if selected("tls_sni") and tls.sni:
-        text += f' SNI="{printable(tls.sni)}"'
     return text
 
 

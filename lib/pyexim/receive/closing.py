@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pyexim.acl import api as acl
-from pyexim.receive.texts import connection_info, duration, host_and_ident, shown
+from pyexim.receive.texts import connection_info, duration, host_and_ident, shown, tls_text
 from pyexim.smtp.server import SyncError, TooMany
 
 if TYPE_CHECKING:
@@ -125,11 +125,13 @@ def run_notquit(session: Session, reason: str) -> None:
 def end(session: Session) -> None:
     """Log what is to be logged of the end of a session, after the ACL for those that do not end with QUIT."""
     log, conn = session.log, session.conn
-    run_notquit(session, session.notquit_reason or "local-error")
+    if session.welcomed:
+        run_notquit(session, session.notquit_reason or "local-error")
     session.drop_incoming()
-    if session.mails == 0 and log.selected("smtp_no_mail"):
+    if session.welcomed and session.mails == 0 and log.selected("smtp_no_mail"):
         history = _history(session).replace("  C=", " C=")
-        text = f"no MAIL in SMTP connection from {host_and_ident(conn, log, use_h=False)}{_since(session)}{history}"
+        text = (f"no MAIL in SMTP connection from {host_and_ident(conn, log, use_h=False)}{_since(session)}"
+                f"{tls_text(conn, log)}{history}")
         log.main(text, selector="smtp_no_mail")
     if session.session_debug is not None:
         session.session_debug.stop()

@@ -64,7 +64,7 @@ def hello(session: Session, command: Command) -> None:
             greeting, code = result.user_text, result.code or 250
     prefix = "local-" if session.local else ""
     # With -oMaa a client counts as authenticated.
-    conn.received_protocol = (f"{prefix}{'e' if conn.esmtp else ''}smtp"
+    conn.received_protocol = (f"{prefix}{'e' if conn.esmtp else ''}smtp{'s' if conn.tls_in.active else ''}"
                               f"{'a' if conn.esmtp and conn.sender_host_authenticated else ''}")
     if conn.esmtp:
         greeting += "\n" + "\n".join(_offers(session))
@@ -115,6 +115,8 @@ def _offers(session: Session) -> list[str]:
     conn.chunking_offered = core.chunking
     if core.chunking:
         out.append("CHUNKING")
+    if tls := session.encryption.offer(session):
+        out.append(tls)
     if main.prdr_enable:
         session.offered_prdr = True
         out.append("PRDR")
@@ -151,6 +153,8 @@ def help_(session: Session, command: Command) -> None:
         verbs.append("EXPN")
     if main.acl_smtp_vrfy is not None:
         verbs.append("VRFY")
+    if not session.conn.tls_in.active and session.encryption.can_be_offered(session):
+        verbs.insert(0, "STARTTLS")
     session.core.reply(214, "Commands supported:\nAUTH " + " ".join(verbs))
 
 
@@ -176,14 +180,14 @@ def auth(session: Session, command: Command) -> None:
     session.auth.command(session, command)
 
 
-def not_offered(session: Session, command: Command) -> None:
-    """STARTTLS: this server does not offer it."""
-    session.syntax_error("protocol", 503, f"{command.verb} command used when not advertised")
+def starttls(session: Session, command: Command) -> None:
+    """STARTTLS."""
+    session.encryption.command(session, command)
 
 
 HANDLERS: Final[dict[str, Callable[[Session, Command], None]]] = {
     "HELO": hello, "EHLO": hello, "MAIL": transaction.mail, "RCPT": transaction.rcpt, "DATA": transaction.data,
     "BDAT": transaction.bdat, "RSET": rset,
-    "NOOP": noop, "HELP": help_, "QUIT": quit_, "AUTH": auth, "STARTTLS": not_offered,
+    "NOOP": noop, "HELP": help_, "QUIT": quit_, "AUTH": auth, "STARTTLS": starttls,
     **queries.HANDLERS,
 }

@@ -27,7 +27,7 @@ from pyexim.receive.api import ReceiveRun
 from pyexim.receive.collect import FROM_LINE, Collector
 from pyexim.receive.received import received_text
 from pyexim.receive.rejection import rejected_header, write_rejection
-from pyexim.receive.texts import host_and_ident, sender_text
+from pyexim.receive.texts import host_and_ident, sender_text, tls_text
 from pyexim.spool import api as spool
 
 if TYPE_CHECKING:
@@ -404,7 +404,7 @@ class Incoming:
         log = scope.services.log
         deferred = result.status == acl.DEFER
         if self.smtp and not message.conn.batched:
-            text = f"{host_and_ident(message.conn, log)} {sender_text(message)} " \
+            text = f"{host_and_ident(message.conn, log)}{tls_text(message.conn, log)} {sender_text(message)} " \
                    f"{'temporarily ' if deferred else ''}rejected after DATA"
             default_text = TEMPORARY if deferred else PROHIBITED
             detail = result.log_text or default_text

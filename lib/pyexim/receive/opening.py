@@ -18,14 +18,14 @@ from pyexim.receive import closing
 from pyexim.receive.message import PROHIBITED, TEMPORARY
 from pyexim.receive.received import DEFAULT_BANNER
 from pyexim.receive.rejection import write_rejection
-from pyexim.receive.texts import connection_info, fold_reply, full_host, shown
+from pyexim.receive.texts import connection_info, fold_reply, full_host, shown, tls_text
 
 if TYPE_CHECKING:
     from pyexim.receive.session import Session
 
 
 def begin(session: Session) -> bool:
-    """Set up the session, check the connection, greet; False when it is refused."""
+    """Set up the session and check the connection; False when it is refused."""
     conn, main = session.conn, session.main
     timeout = main.smtp_receive_timeout
     session.channel.set_timeout(session.value_of(timeout, "smtp_receive_timeout", 300))
@@ -42,6 +42,12 @@ def begin(session: Session) -> bool:
         if not _check_host(session):
             return False
         _proxy(session)
+    return True
+
+
+def welcome(session: Session) -> bool:
+    """Ask the ACL and greet, after the handshake where the connection begins with TLS; False when it is refused."""
+    conn, main = session.conn, session.main
     if session.log.wants("smtp_connection") and not (
             main.hosts_connection_nolog and session.matches(main.hosts_connection_nolog, "hosts_connection_nolog")):
         session.logged_connection = True
@@ -51,7 +57,8 @@ def begin(session: Session) -> bool:
         session.unqualified = {"sender": True, "recipient": True}
     if not _connect_acl(session):
         return False
-    return _greet(session)
+    session.welcomed = _greet(session)
+    return session.welcomed
 
 
 def _active_hostname(session: Session) -> str:
@@ -107,7 +114,7 @@ def _proxy(session: Session) -> None:
 
 
 def _connect_acl(session: Session) -> bool:
-    main = session.main
+    conn, main = session.conn, session.main
     if main.acl_smtp_connect is None:
         session.banner = None
         return True
@@ -116,7 +123,8 @@ def _connect_acl(session: Session) -> bool:
         session.banner = result
         return True
     deferred = result.status == acl.DEFER
-    text = f'{session.who()} {"temporarily " if deferred else ""}rejected connection in "connect" ACL'
+    text = (f'{session.who()}{tls_text(conn, session.log)} {"temporarily " if deferred else ""}'
+            'rejected connection in "connect" ACL')
     if result.log_text:
         text += f": {result.log_text}"
     write_rejection(session.log, text, result, selector="connection_reject")

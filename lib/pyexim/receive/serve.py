@@ -29,6 +29,7 @@ class PieceByPiece:
         self.fd = fd
         self._sock = socket.socket(fileno=fd)
         self._channel = Channel(fd, fd, self._sock)
+        self._channel.patient = False
         self._conn = conn
         self._run = run
         self._session: Session | None = None

@@ -28,10 +28,11 @@ from pyexim.receive.authentication import Authentication
 from pyexim.receive.caller import login_of, names
 from pyexim.receive.channel import Channel, InputTimeout
 from pyexim.receive.commands import HANDLERS
+from pyexim.receive.encryption import Encryption
 from pyexim.receive.fixups import Origin
 from pyexim.receive.message import PROHIBITED, TEMPORARY, Envelope, Incoming, Outcome
 from pyexim.receive.rejection import write_rejection
-from pyexim.receive.texts import connection_info, fold_reply, host_and_ident, sender_text, shown
+from pyexim.receive.texts import connection_info, fold_reply, host_and_ident, sender_text, shown, tls_text
 from pyexim.receive.transaction import literal_size
 from pyexim.smtp.server import (
     CLOSED,
@@ -92,6 +93,8 @@ class Session:
         self.pipe_connect = False
         self.offered_pipe_connect = False
         self.offered_pipelining = False
+        self.welcomed = False
+        """The client has been greeted: the session has begun, and its end is worth a word."""
         self.quit_seen = False
         self.notquit_reason = ""
         self.logged_connection = False
@@ -105,6 +108,7 @@ class Session:
         self.banner: acl.AclResult | None = None
         """What the connect ACL said when it accepted."""
         self.auth = Authentication(run.config)
+        self.encryption = Encryption()
         self._fresh = False
         """Nothing has touched the message since it was made."""
         self.too_many_recipients = False
@@ -200,13 +204,17 @@ class Session:
         message = self.scope.message
         if self.core.state in ("sender", "ready") and message is not None and what.startswith("RCPT"):
             sender = sender_text(message) + " "
-        text = f"{self.who()} {sender}{'temporarily ' if deferred else ''}rejected {what}"
+        text = (f"{self.who()}{tls_text(self.conn, self.log)} {sender}"
+                f"{'temporarily ' if deferred else ''}rejected {what}")
         if result.log_text:
             text += f": {result.log_text}"
         write_rejection(self.log, text, result)
         drop = result.status == acl.DROP
         if drop:
             self.notquit_reason = "acl-drop"
+            if self.logged_connection:
+                self.log.main(f"{connection_info(self.conn, self.log, inetd=self.inetd)} closed by DROP in ACL",
+                              selector="smtp_connection")
         self.reply_acl(result, 451 if deferred else fail_code, TEMPORARY if deferred else PROHIBITED, final=drop)
 
     def syntax_error(self, kind: str, code: int, text: str, log_text: str | None = None) -> None:
@@ -298,10 +306,11 @@ class Session:
         """Log a transaction that comes to nothing, where that is selected; and end it."""
         message = self.scope.message
         if message is not None and self.core.state in ("sender", "ready", "chunking", "chunk_broken"):
-            if self.log.wants("smtp_incomplete_transaction") and (self.envelope.raw_recipients):
-                names = " ".join(self.envelope.raw_recipients[:50])
-                self.log.main(f"{self.who()} incomplete transaction ({how}) from <{self.envelope.raw_sender}> "
-                              f"for {names}", message_id=self.open_id(), selector="smtp_incomplete_transaction")
+            if self.log.wants("smtp_incomplete_transaction"):
+                names = "".join(f" {x}" for x in self.envelope.raw_recipients[:50])
+                self.log.main(f"{self.who()} incomplete transaction ({how}) from <{self.envelope.raw_sender}>"
+                              f"{names and ' for'}{names}", message_id=self.open_id(),
+                              selector="smtp_incomplete_transaction")
         self.drop_incoming()
 
     def open_id(self) -> str | None:
@@ -347,14 +356,36 @@ class Session:
 
     def begin(self) -> bool:
         """Check the client and greet it; like ``advance`` then."""
-        if not opening.begin(self):
+        if not opening.begin(self) or (not self.encryption.on_connect(self) and not opening.welcome(self)):
             self.flush()
             return False
         return self.advance()
 
+    def open_encrypted(self) -> bool:
+        """Greet a client whose connection began with TLS, which is complete now; False when it is refused."""
+        return opening.welcome(self)
+
+    def forget_client(self, *, keep_esmtp: bool) -> None:
+        """Forget what the client has said of itself, and what it was offered."""
+        conn = self.conn
+        if not keep_esmtp:
+            conn.sender_helo_name = conn.sender_helo_verified = None
+            conn.esmtp = conn.helo_verify_failed = False
+        conn.sender_host_authenticated = conn.sender_host_auth_pubname = conn.authenticated_id = None
+        conn.authenticated_sender = conn.authenticated_fail_id = None
+        conn.authentication_failed = False
+        self.auth.advertised.clear()
+        self.offered_pipelining = self.offered_dsn = self.offered_prdr = self.offered_smtputf8 = False
+
     def read(self) -> None:
         """Take what the client has sent, waiting for it; raises InputTimeout."""
-        self.core.receive_data(self.channel.read())
+        if self.encryption.pending:
+            self.encryption.go_on(self)
+            return
+        data = self.channel.read()
+        if not data and self.channel.tls_failed:
+            self.encryption.broken(self, self.channel.tls_failed)
+        self.core.receive_data(data)
 
     def advance(self) -> bool:
         """Do all that what was read asks for: True when it is the client's turn, False when the session is over."""
@@ -387,6 +418,10 @@ class Session:
 
     def end_by_timeout(self) -> None:
         """End a session whose client was silent for too long."""
+        if self.encryption.pending:
+            self.encryption.timed_out(self)
+            self.advance()
+            return
         if self.core.in_auth:
             self.core.receive_data(b"")  # an empty answer, and then the end, as in Exim
             self.advance()
@@ -420,7 +455,8 @@ class Session:
 
     def on_command(self, command: Command) -> None:
         """Handle a command that is in order."""
-        self.note(command.verb, command.line)
+        if self.core.refuse_code != 554:  # after a failure of security Exim's history ends
+            self.note(command.verb, command.line)
         self.conn.smtp_command_argument = command.argument
         HANDLERS[command.verb](self, command)
 

@@ -14,6 +14,8 @@ from pyexim.expand.scope import LogSink
 from pyexim.model.connection import Connection
 from pyexim.model.message import Message
 
+RESUMED: Final = 16
+"""The bit of $tls_in_resumption that says that an earlier session went on."""
 MAX_REPLY_LINE: Final = 75
 """Octets of one reply line of a message's text; longer ones are divided at spaces."""
 
@@ -47,6 +49,23 @@ def host_and_ident(conn: Connection, log: LogSink, *, use_h: bool = True, interf
         text += f" I=[{conn.interface_address}]:{conn.interface_port}"
     if conn.sender_ident is not None:
         text += f" U={conn.sender_ident}"
+    return text
+
+
+def tls_text(conn: Connection, log: LogSink) -> str:
+    """Return what log lines say of the encryption, with a space before each item."""
+    tls, selected = conn.tls_in, log.selected
+    text = ""
+    if selected("tls_cipher") and tls.cipher:
+        text += f" X={tls.cipher}"
+        if tls.resumption & RESUMED and selected("tls_resumption"):
+            text += "*"
+    if selected("tls_certificate_verified") and tls.cipher:
+        text += f" CV={'yes' if tls.certificate_verified else 'no'}"
+    if selected("tls_peerdn") and tls.peerdn:
+        text += f' DN="{printable(tls.peerdn)}"'
+    if selected("tls_sni") and tls.sni:
+        text += f" SNI={printable(tls.sni)}"
     return text
 
 

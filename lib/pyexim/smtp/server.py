@@ -127,6 +127,7 @@ class Server:
         self._last_line = ""
         self.refuse_all = ""
         """Why every command but QUIT is refused (no header from a proxy that must send one)."""
+        self.refuse_code = 503
         self.more_input: Callable[[], bool] | None = None
         """Set while synchronisation is enforced: tells whether the client has sent more than was read."""
 
@@ -165,6 +166,12 @@ class Server:
     def buffered(self) -> bool:
         """Tell whether input stands in the buffer that has not been worked on."""
         return len(self._in) > self._at
+
+    def take_input(self) -> bytes:
+        """Return, and forget, what has been received and not been worked on."""
+        data = bytes(self._in[self._at:])
+        self.forget_input()
+        return data
 
     def forget_input(self) -> None:
         """Drop what has been received and not been worked on."""
@@ -232,6 +239,8 @@ class Server:
                 self.reset()
             elif verb == "QUIT":
                 self._closing = True
+            elif verb == "STARTTLS":
+                self.forget_input()  # commands that came in clear must not be taken for encrypted ones
         elif verb == "MAIL":
             self._mail_refused = True
         elif verb in ("HELO", "EHLO") and self.state != START:
@@ -282,6 +291,16 @@ class Server:
         self._rcpt_reply = None
         self._rcpt_same = True
         self._rcpt_open = False
+
+    def tls_started(self, *, keep_esmtp: bool = False) -> None:
+        """The connection is encrypted now: the client begins anew, with EHLO and AUTH that cost nothing."""
+        self.forget_input()
+        if not keep_esmtp:
+            self.state = START
+            self.esmtp = False
+            self.pipelining = self.chunking = False
+        self.reset()
+        self._free_helo = self._free_auth = True
 
     def discard_message(self) -> None:
         """Throw the rest of the message away as it comes, up to its end; no more BodyData is given."""
@@ -434,7 +453,7 @@ class Server:
         if self._at < len(self._in) and self.pipelining and line[:4].upper() != "BDAT":
             self.pipelined = True  # (what follows a BDAT command is its chunk)
         if self.refuse_all and line.strip().upper() != "QUIT":
-            self._out.append(Reply(503, self.refuse_all).encode(self.multiline))
+            self._out.append(Reply(self.refuse_code, self.refuse_all).encode(self.multiline))
             return Refused("protocol", line, self.refuse_all, "", False)
         if line.endswith("\n"):
             return self._unknown(line[:-1])

@@ -144,13 +144,14 @@ def _tls_lines(out: list[str], conn: Connection) -> None:
         out.append("-tls_certificate_verified")
     if tls.cipher is not None:
         _line(out, "tls_cipher", tls.cipher)
+    if isinstance(tls.peercert, str):
+        out.append("--tls_peercert " + tls.peercert.replace("\n", "\\n"))
     if tls.peerdn is not None:
-        _line(out, "tls_peerdn", tls.peerdn)
+        out.append(f"--tls_peerdn {tls.peerdn}")
     if tls.sni is not None:
-        _line(out, "tls_sni", tls.sni)
-    for name, certificate in (("tls_ourcert", tls.ourcert), ("tls_peercert", tls.peercert)):
-        if isinstance(certificate, str):
-            out.append(f"--{name} " + certificate.replace("\n", "\\n"))
+        out.append(f"--tls_sni {tls.sni}")
+    if isinstance(tls.ourcert, str):
+        out.append("-tls_ourcert " + tls.ourcert.replace("\n", "\\n"))
     if tls.ocsp:
         out.append(f"-tls_ocsp {tls.ocsp}")
 

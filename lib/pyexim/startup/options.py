@@ -110,6 +110,8 @@ class Command:
     pid_file: str | None = None
     receive_timeout: int | None = None
     smtp_receive_timeout: int | None = None
+    tls_on_connect: bool = False
+    """-tls-on-connect."""
     interfaces: list[str] = field(default_factory=list)
     """Values of -oX."""
     no_notifier: bool = False
@@ -142,7 +144,7 @@ _MODES: Final = {
     "-bm": "receive", "-bs": "smtp", "-bS": "batch", "-be": "be", "-bt": "bt", "-bv": "bv", "-bvs": "bvs",
     "-bV": "bV", "--version": "bV", "-bP": "bP", "-brt": "brt", "-brw": "brw", "-bi": "bi", "--help": "help",
     "-oPX": "pid_file", "--check-config": "check_config"}
-_ABSENT: Final = lazy_pattern(r"-(?:bmalware|tls-on-connect|atrn|Tqt|MCq)\Z")
+_ABSENT: Final = lazy_pattern(r"-(?:bmalware|atrn|Tqt|MCq)\Z")
 _FILTER_TESTS: Final = {
     "-bf": "filter", "-bF": "system_filter", "-bfd": "filter_domain", "-bfl": "filter_local_part",
     "-bfp": "filter_prefix", "-bfs": "filter_suffix"}
@@ -588,6 +590,7 @@ def _no_delivery(c: Command) -> None:
 _SIMPLE: Final[dict[str, Callable[[Command], None]]] = {
     "-t": _set("extract_recipients", True), "-ti": _ti,
     "-i": _set("dot_ends", False), "-oi": _set("dot_ends", False), "-oitrue": _set("dot_ends", False),
+    "-tls-on-connect": _set("tls_on_connect", True),
     "-v": _set("verbose", True), "-ov": _set("verbose", True),
     "-N": _no_delivery, "-G": _set("suppress_fixups", True),
     "-bnq": _set("no_qualify", True), "-oY": _set("no_notifier", True),

@@ -142,7 +142,7 @@ def make_receive_run(process: Process, start_delivery: Callable[[str, str], int 
         config=process.config, services=process.services, spool=process.spool, ids=id_generator(process.config),
         start_delivery=start_delivery, load_average=load_average, delivery_line=_delivery_line,
         queue_only=c.delivery == "q", queue_smtp=c.smtp_queue, synchronous=c.delivery == "f",
-        delivery_requested=c.delivery in ("b", "f") or c.smtp_queue)
+        delivery_requested=c.delivery in ("b", "f") or c.smtp_queue, tls_on_connect=c.tls_on_connect)
 
 
 def _delivery_line(*facts: Any, **more: Any) -> str:

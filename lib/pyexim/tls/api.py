@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from pyexim.tls.options import parse_options
+from pyexim.config.openssl import parse_options
 from pyexim.tls.settings import DEFAULT_OPTIONS, ClientSettings, ServerSettings, TlsFailure
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ def client_context(settings: ClientSettings) -> Context:
 
 
 def accept(context: Context, *, verify: str = "none",
-           on_sni: Callable[[str], Context | None] | None = None) -> Engine:
+           on_sni: Callable[[str], Context | None] | None = None, must_name_protocol: bool = False) -> Engine:
     """Return the server's side of a new connection; see ``Engine``."""
     from pyexim.tls.engine import Engine
 
-    return Engine(context, server=True, verify=verify, on_sni=on_sni)
+    return Engine(context, server=True, verify=verify, on_sni=on_sni, must_name_protocol=must_name_protocol)
 
 
 def connect(context: Context, *, sni: str = "", verify: str = "none", hosts: tuple[str, ...] = (),

@@ -18,8 +18,8 @@ from cryptography.x509 import ocsp as ocsp_library
 from OpenSSL import SSL
 from OpenSSL.crypto import X509StoreFlags
 
+from pyexim.config.openssl import option_bits, parse_options
 from pyexim.tls import binding, dh
-from pyexim.tls.options import option_bits, parse_options
 from pyexim.tls.settings import ClientSettings, ServerSettings, TlsFailure
 
 SESSION_SECONDS: Final = 7200

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 NONE, TRY, MUST = "none", "try", "must"
 RECORD: Final = 16384
+INTERNAL_ERROR: Final = b"\x15\x03\x03\x00\x02\x02\x50"
+"""The record of an alert that says that the server cannot go on; right before anything has been encrypted."""
 RESUME_SUPPORTED, RESUME_REQUESTED, RESUME_OFFERED, RESUME_TICKET, RESUME_USED = 1, 2, 4, 8, 16
 OCSP_NOT_REQUESTED, OCSP_NO_RESPONSE, OCSP_NOT_VERIFIED, OCSP_FAILED, OCSP_VERIFIED = range(5)
 
@@ -37,13 +39,14 @@ class Engine:
     certificate), that it is looked at ("try"), that it is good ("must"; otherwise the handshake fails).
 
     A server's ``on_sni`` is called with the name that a client asks for, and may return another context, or raise
-    TlsFailure.  A client's ``sni`` is the name to ask for; ``hosts`` are names of which the certificate must bear
-    one to be good, none of them for no such check; ``session`` is what ``save_session`` gave earlier.
+    TlsFailure; with ``must_name_protocol`` the client has to name a protocol (ALPN).  A client's ``sni`` is the name
+    to ask for; ``hosts`` are names of which the certificate must bear one to be good, none of them for no such check;
+    ``session`` is what ``save_session`` gave earlier.
     """
 
     def __init__(self, context: Context, *, server: bool, verify: str = NONE,
                  on_sni: Callable[[str], Context | None] | None = None, sni: str = "", hosts: tuple[str, ...] = (),
-                 session: bytes | None = None, ask_ocsp: bool = False) -> None:
+                 session: bytes | None = None, ask_ocsp: bool = False, must_name_protocol: bool = False) -> None:
         self.context = context
         self.server = server
         self.done = False
@@ -59,7 +62,10 @@ class Engine:
         self.on_sni = on_sni
         self._verify = verify
         self._hosts = hosts
+        self._must_name_protocol = must_name_protocol
         self._wrong: BaseException | None = None
+        self._refused, self._alert = False, INTERNAL_ERROR
+        """The library would go on, and we do not."""
         self._tls = SSL.Connection(context.context, None)
         self._tls.set_app_data(self)
         if server:
@@ -87,6 +93,9 @@ class Engine:
 
     def to_send(self) -> bytes:
         """Return, and forget, what is to go to the network; also after a failure (the other side is told why)."""
+        if self._refused:
+            alert, self._alert = self._alert, b""
+            return alert
         out = []
         while True:
             try:
@@ -110,6 +119,8 @@ class Engine:
             self._raise_wrong()
             raise self._failure(e) from None
         self._raise_wrong()
+        if self._must_name_protocol and not self._tls.get_alpn_proto_negotiated():
+            raise TlsFailure("(SSL_accept): ALPN required but not negotiated")
         if not self.server and self._hosts and self._verify != NONE:
             self._check_host()
         self.done = True
@@ -220,9 +231,10 @@ class Engine:
             self.context = other
             self._tls.set_context(other.context)
 
-    def note(self, wrong: BaseException) -> None:
-        """Keep what a callback has met: it cannot be raised through the library."""
+    def refuse(self, wrong: BaseException) -> None:
+        """Keep what a callback has met, which cannot be raised through the library; the client gets an alert."""
         self._wrong = wrong
+        self._refused = True
 
     def _raise_wrong(self) -> None:
         if self._wrong is not None:
@@ -249,7 +261,7 @@ def name_given(connection: SSL.Connection) -> None:
     try:
         engine.named(name.decode("latin-1"))
     except Exception as e:  # noqa: BLE001 - raised when the handshake comes back from the library
-        engine.note(e)
+        engine.refuse(e)
 
 
 def choose_protocol(connection: SSL.Connection, offered: list[bytes]) -> bytes:

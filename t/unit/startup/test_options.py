@@ -104,7 +104,7 @@ def test_refused(line: str, text: str) -> None:
     assert str(e.value) == text
 
 
-@pytest.mark.parametrize("line", ["-bmalware x", "-tls-on-connect"])
+@pytest.mark.parametrize("line", ["-bmalware x"])
 def test_what_is_not_there_is_refused_by_name(line: str) -> None:
     with pytest.raises(NotThere, match=line.split()[0]):
         read(line)

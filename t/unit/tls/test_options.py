@@ -10,9 +10,9 @@ pytest.importorskip("OpenSSL", reason="pyOpenSSL is not installed")
 
 from OpenSSL import SSL
 
+from pyexim.config.openssl import option_bits, parse_options
 from pyexim.tls import dh
 from pyexim.tls.names import standard_cipher
-from pyexim.tls.options import option_bits, parse_options
 
 
 @pytest.mark.parametrize(("text", "found"), [
