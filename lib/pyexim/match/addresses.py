@@ -11,7 +11,6 @@ from pyexim.expand.scope import Scope
 from pyexim.lookup import api as lookup
 from pyexim.match import trace
 from pyexim.match.items import (
-    FOUND,
     NOT_FOUND,
     CompiledList,
     Context,
@@ -29,7 +28,7 @@ from pyexim.match.items import (
     regex_item,
     split_lookup,
 )
-from pyexim.match.names import compile_names, name_item
+from pyexim.match.names import name_item
 
 MAX_CHAIN: Final = 50
 """Continuations (">key") that an @@ lookup follows."""
@@ -116,7 +115,7 @@ def _is_plain(item: str) -> bool:
     """Tell whether an item is an address without anything special."""
     local, at, domain = item.rpartition("@")
     return (bool(at) and local[-1:] != "@" and local[:1] not in ("^", "*", "/", "@", "")
-            and domain[:1] not in ("", "*", "+", "^", "[") and ";" not in item)
+            and domain[:1] not in ("", "*", "+", "^", "[", "/", " ", "\t") and ";" not in item)
 
 
 def _address_table(addresses: list[str], caseful: bool) -> Matcher:
@@ -135,7 +134,7 @@ def address_item(item: str, scope: Scope, caseful: bool, *, in_file: bool = Fals
         nobody = Match(True, "")
         return lambda subject, scope: None if subject.address else nobody
     if item[0] == "^":
-        return regex_item(item, caseful=caseful, subjects=lambda s: s.address, valued=False)
+        return _of_addresses(item, regex_item(item, caseful=caseful, subjects=lambda s: s.address, valued=False))
     if item[0] == "/" and not in_file:
         return file_item(item, lambda line: address_item(line, scope, caseful, in_file=True), spaced_comments=True)
     if item[0] == "+" and "@" not in item:
@@ -144,10 +143,10 @@ def address_item(item: str, scope: Scope, caseful: bool, *, in_file: bool = Fals
         return _local_parts_of_domain(item, scope, caseful)
     found = split_lookup(item)
     if found is not None:
-        return _whole_lookup(found, caseful)
+        return _of_addresses(item, _whole_lookup(found, caseful))
     if "@" in item:
         return _both_parts(item, scope, caseful)
-    return _domain_only(item, scope)
+    return _domain_only(item, scope, item if in_file else f"@{item}")
 
 
 def _whole_lookup(found: tuple[str, str], caseful: bool) -> Matcher:
@@ -179,9 +178,7 @@ def _both_parts(item: str, scope: Scope, caseful: bool) -> Matcher:
     any_local = local == "*"
     wanted = untaint(local) if caseful else lower(untaint(local))
     tail = wanted[1:] if wanted[:1] == "*" else None
-    domain_matcher = name_item(like(domain, item), scope, "domain", False)
-    value = Match(True, item)
-    valued = split_lookup(domain) is not None
+    domain_matcher = name_item(like(domain.lstrip(" \t"), item), scope, "domain", False)
 
     def match(subject: Any, scope: Scope) -> Match | None:
         if not subject.address:
@@ -198,7 +195,18 @@ def _both_parts(item: str, scope: Scope, caseful: bool) -> Matcher:
             return outcome
         if not outcome.found:
             return None
-        return outcome if valued else value
+        return Match(True, like(f"{local}@{outcome.value or ''}", item))
+
+    return match
+
+
+def _of_addresses(item: str, matcher: Matcher) -> Matcher:
+    """Compile an item for addresses (or none at all): text without an "@" is no subject for it."""
+    def match(subject: Any, scope: Scope) -> Match | None:
+        if subject.qualified or not subject.address:
+            return matcher(subject, scope)
+        _unqualified(subject, item, scope)
+        return None
 
     return match
 
@@ -208,10 +216,10 @@ def _unqualified(subject: Any, item: str, scope: Scope) -> None:
                              f'subject="{subject.address}" pattern="{untaint(item)}"')
 
 
-def _domain_only(item: str, scope: Scope) -> Matcher:
-    """Compile a domain: it stands for any address there."""
+def _domain_only(item: str, scope: Scope, data: str) -> Matcher:
+    """Compile a domain: it stands for any address there; ``data`` is the value of a match."""
     domain_matcher = plain_name(item) if item[:1] == "*" else name_item(item, scope, "domain", False)
-    value = Match(True, item)
+    value = Match(True, like(data, item))
 
     def match(subject: Any, scope: Scope) -> Match | None:
         if not subject.address:
@@ -234,7 +242,8 @@ def _local_parts_of_domain(item: str, scope: Scope, caseful: bool) -> Matcher:
     """Compile "@@type;file": the domain is looked up, the result is a list for the local part."""
     found = split_lookup(item[2:])
     if found is None:
-        return failing(f'unknown lookup type in "{untaint(item)}"')
+        text = untaint(item)
+        return failing(f'unknown lookup type in "{text}"') if ";" in text else lambda subject, scope: None
     lookup_type, rest = found
     query = is_query_style(lookup_type)
     wrong = lookup.check_type(lookup_type, not query)
@@ -260,6 +269,16 @@ def _local_parts_of_domain(item: str, scope: Scope, caseful: bool) -> Matcher:
     return match
 
 
+def _compile_found(context: Context, text: str) -> CompiledList:
+    """Compile what an @@ lookup found: patterns as in a local part list, but a plus has no meaning."""
+    items: list[tuple[bool, Matcher]] = []
+    for item in split_list(text):
+        negated, item = negation(item)
+        items.append((negated, plain_name(item, caseful=context.caseful) if item[:1] == "+" else
+                      name_item(item, context.scope, "localpart", context.caseful)))
+    return CompiledList(items)
+
+
 def _in_local_parts(text: str, subject: Any, scope: Scope, caseful: bool,
                     chained: bool) -> tuple[Match | None, str]:
     """Match the local part with what an @@ lookup found; (outcome, the key of the list's continuation)."""
@@ -270,8 +289,8 @@ def _in_local_parts(text: str, subject: Any, scope: Scope, caseful: bool,
         if last.strip()[:1] == ">":
             following = last.strip()[1:].strip()
             rest = head + mark
-    compiled = compiled_list(f"<{separator}{rest}" if separator != ":" else rest, scope, "localpart", caseful, "",
-                             compile_names, expanded=True)
+    compiled = compiled_list(f"<{separator}{rest}" if separator != ":" else rest, scope, "@@", caseful, "",
+                             _compile_found, expanded=True)
     if isinstance(compiled, Match):
         return compiled, ""
     local = subject.local_part if caseful else subject.folded_local
@@ -280,8 +299,6 @@ def _in_local_parts(text: str, subject: Any, scope: Scope, caseful: bool,
         if outcome is None:
             continue
         if outcome.found:
-            return (NOT_FOUND if negated else outcome), ""
+            return (None if negated else outcome), ""  # "not here": what follows in the address list is tried
         return outcome, ""
-    if not following and compiled.items and compiled.items[-1][0]:
-        return FOUND, ""
-    return None, following
+    return None, following  # no match by a negative item at the end, as in Exim
