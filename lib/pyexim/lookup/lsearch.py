@@ -276,8 +276,9 @@ class Iplsearch(Lsearch):
 
     def find(self, handle: Any, name: str, key: str, options: dict[str, str], scope: Scope) -> Outcome:
         entries = handle.all_entries()
+        full = options.get("ret") == "full"
         if key == "*":
-            return next((Found(data) for pattern, data, _ in entries if pattern == "*"), NOT_FOUND)
+            return next((Found(whole if full else data) for pattern, data, whole in entries if pattern == "*"), NOT_FOUND)
         address = parse(key)
         if address is None:
             return Deferred(f'"{key}" is not a valid iplsearch key (an IP address, with optional CIDR mask, is '
@@ -286,5 +287,5 @@ class Iplsearch(Lsearch):
         for pattern, data, whole in entries:
             network = parse_network(pattern)
             if network is not None and address & network[0] == network[1]:
-                return Found(whole if options.get("ret") == "full" else data)
+                return Found(whole if full else data)
         return NOT_FOUND
