@@ -278,14 +278,14 @@ class Iplsearch(Lsearch):
         entries = handle.all_entries()
         full = options.get("ret") == "full"
         if key == "*":
-            return next((Found(whole if full else data) for pattern, data, whole in entries if pattern == "*"), NOT_FOUND)
+            return next((Found(whole if full else data) for text, data, whole in entries if text == "*"), NOT_FOUND)
         address = parse(key)
         if address is None:
             return Deferred(f'"{key}" is not a valid iplsearch key (an IP address, with optional CIDR mask, is '
                             'wanted): in a host list, use net-iplsearch as the search type')
         address = unmapped_key(address)
-        for pattern, data, whole in entries:
-            network = parse_network(pattern)
+        for written, data, whole in entries:
+            network = parse_network(written)
             if network is not None and address & network[0] == network[1]:
                 return Found(whole if full else data)
         return NOT_FOUND
