@@ -11,7 +11,9 @@ from __future__ import annotations
 from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton  # the module around it is slow to import
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
 
 V6: Final = 1 << 128
 """Added to the value of an IPv6 address to make its key."""
@@ -121,6 +123,30 @@ def parse_network(text: str) -> tuple[int, int] | None:
     assert key is not None
     mask = mask_of(128 if parts[1] is None else parts[1], key >= V6)
     return mask, key & mask
+
+
+class NetworkTable(Generic[T]):
+    """Networks in an order, each with a value; an address is looked up once for each different mask."""
+
+    __slots__ = ("_by_mask", "_count")
+
+    def __init__(self) -> None:
+        self._by_mask: dict[int, dict[int, tuple[int, T]]] = {}
+        self._count = 0
+
+    def add(self, network: tuple[int, int], value: T) -> None:
+        """Add a network as ``parse_network`` returns it."""
+        self._by_mask.setdefault(network[0], {}).setdefault(network[1], (self._count, value))
+        self._count += 1
+
+    def find(self, key: int) -> T | None:
+        """Return the value of the first network that an address (its key) belongs to."""
+        best: tuple[int, T] | None = None
+        for mask, table in self._by_mask.items():
+            found = table.get(key & mask)
+            if found is not None and (best is None or found[0] < best[0]):
+                best = found
+        return best[1] if best is not None else None
 
 
 def apply_mask(address: str, bits: int) -> int:

@@ -12,13 +12,14 @@ import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError
-from pyexim.base.ipaddress import parse, parse_network, unmapped_key
+from pyexim.base.ipaddress import NetworkTable, parse, parse_network, unmapped_key
 from pyexim.base.octets import SPACE, lower
 from pyexim.base.taint import Tainted
-from pyexim.expand.engine import expand
+from pyexim.expand.engine import expand, is_literal
 from pyexim.expand.scope import Scope
 from pyexim.lookup import table
 from pyexim.lookup.base import NOT_FOUND, Deferred, Found, Identity, Lookup, Outcome, check_file, identity, unchanged
@@ -39,7 +40,7 @@ class TextFile:
     of each a hash of the key and half the place of its entry, so that it takes 8 octets an entry.
     """
 
-    __slots__ = ("_folded", "_odd", "data", "entries", "identity", "index", "path", "searches")
+    __slots__ = ("_folded", "_odd", "data", "entries", "identity", "index", "networks", "path", "patterns", "searches")
 
     def __init__(self, path: str, was: Identity, data: bytes) -> None:
         self.path, self.identity, self.data = path, was, data
@@ -48,6 +49,10 @@ class TextFile:
         self.index: array[int] | None = None
         self.searches = 0
         self.entries: list[tuple[str, str, str]] | None = None
+        self.networks: NetworkTable[tuple[str, str]] | None = None
+        """For iplsearch: (data, the whole entry) by network."""
+        self.patterns: list[tuple[int, Any]] | None = None
+        """For wildlsearch: its keys, compiled where they need no expansion."""
 
     def offset_of(self, key: str) -> int:
         """Return where the first entry of a key begins, or -1."""
@@ -241,28 +246,38 @@ class Wildlsearch(Lsearch):
 
     def find(self, handle: Any, name: str, key: str, options: dict[str, str], scope: Scope) -> Outcome:
         wanted = Tainted(key)
-        compile_item = table.load(table.NAME_ITEM)
         saved = {k: v for k, v in scope.vars.items() if k.isdigit()}
         try:
-            for pattern, data, whole in handle.all_entries():
-                source = pattern
-                if self.expands:
+            for start, pattern in self._patterns(handle, scope):
+                if isinstance(pattern, str):
                     try:
-                        source = expand(pattern, scope)
+                        first = table.load(table.COMPILE_KEYS)([expand(pattern, scope)], scope)
                     except ExpansionError as e:
                         return Deferred(f'failed to expand "{pattern}" while checking a list: {e.text}')
-                negated = source[:1] == "!"  # each pattern counts as a list of one item
-                item = source[1:].lstrip(SPACE) if negated else source
-                outcome = compile_item(item, scope, "localpart", False, in_file=True)(wanted, scope)
-                if outcome is not None and outcome.deferred:
-                    return Deferred(outcome.error)
-                if (outcome is not None and outcome.found) != negated:
+                else:
+                    first = pattern
+                number = first(wanted, scope)
+                if not isinstance(number, int):
+                    return Deferred(number.error)
+                if number >= 0:
+                    _, data, whole = handle.entries[start + number]
                     return Found(whole if options.get("ret") == "full" else data)
             return NOT_FOUND
         finally:
             for k in [k for k in scope.vars if k.isdigit()]:
                 del scope.vars[k]
             scope.vars.update(saved)
+
+    def _patterns(self, handle: TextFile, scope: Scope) -> list[tuple[int, Any]]:
+        """Return (number of an entry, its key to be expanded), or what is compiled of it and those after it."""
+        if handle.patterns is None:
+            handle.patterns = []
+            compile_keys = table.load(table.COMPILE_KEYS)
+            numbered = enumerate(entry[0] for entry in handle.all_entries())
+            for fixed, group in groupby(numbered, key=lambda key: not self.expands or is_literal(key[1])):
+                keys = list(group)
+                handle.patterns += ([(keys[0][0], compile_keys([key for _, key in keys], scope))] if fixed else keys)
+        return handle.patterns
 
 
 class Nwildlsearch(Wildlsearch):
@@ -284,8 +299,11 @@ class Iplsearch(Lsearch):
             return Deferred(f'"{key}" is not a valid iplsearch key (an IP address, with optional CIDR mask, is '
                             'wanted): in a host list, use net-iplsearch as the search type')
         address = unmapped_key(address)
-        for written, data, whole in entries:
-            network = parse_network(written)
-            if network is not None and address & network[0] == network[1]:
-                return Found(whole if full else data)
-        return NOT_FOUND
+        if handle.networks is None:
+            handle.networks = NetworkTable()
+            for written, data, whole in entries:
+                network = parse_network(written)
+                if network is not None:
+                    handle.networks.add(network, (data, whole))
+        found = handle.networks.find(address)
+        return NOT_FOUND if found is None else Found(found[1 if full else 0])

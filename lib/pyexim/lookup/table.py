@@ -52,7 +52,7 @@ ABSENT: Final[dict[str, str]] = {
 QUERY_STYLE: Final = frozenset({"dnsdb", "ibase", "ldap", "ldapdn", "ldapm", "mysql", "nisplus", "oracle", "passwd",
                                 "pgsql", "psl", "redis", "regdom", "sqlite", "testdb", "whoson"})
 
-NAME_ITEM: Final = "pyexim.match.names:name_item"
+COMPILE_KEYS: Final = "pyexim.match.names:compile_keys"
 """The patterns of lists, for wildlsearch: the room is to the right of this one."""
 
 _drivers: dict[str, Lookup] = {}

@@ -136,7 +136,8 @@ def address_item(item: str, scope: Scope, caseful: bool, *, in_file: bool = Fals
     if item[0] == "^":
         return _of_addresses(item, regex_item(item, caseful=caseful, subjects=lambda s: s.address, valued=False))
     if item[0] == "/" and not in_file:
-        return file_item(item, lambda line: address_item(line, scope, caseful, in_file=True), spaced_comments=True)
+        return file_item(item, lambda line: address_item(line, scope, caseful, in_file=True), spaced_comments=True,
+                         is_plain=_is_plain, table=lambda lines: _address_table(lines, caseful))
     if item[0] == "+" and "@" not in item:
         return named_item(untaint(item[1:]), Context(scope, "address", caseful), compile_addresses)[0]
     if item[:2] == "@@":

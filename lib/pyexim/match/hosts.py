@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
-from pyexim.base.ipaddress import V6, full, masked, parse, parse_network, unmapped_key
+from pyexim.base.ipaddress import V6, NetworkTable, full, masked, parse, parse_network, unmapped_key
 from pyexim.base.lists import split_list
 from pyexim.base.octets import lower
 from pyexim.base.pattern import lazy_pattern
@@ -85,18 +86,18 @@ class _HostList(CompiledList):
 def compile_hosts(context: Context, text: str) -> CompiledList:
     """Compile an expanded host list; the flags act on the items after them.
 
-    Single addresses that follow each other become one table.
+    Addresses and networks that follow each other become one table.
     """
     items: list[tuple[bool, Matcher]] = []
     unknown, defer = "", ""
     costly, constant = False, True
-    keys: set[int] = set()
-    keys_negated = False
+    networks: list[tuple[int, int]] = []
+    networks_negated = False
 
     def flush() -> None:
-        if keys:
-            items.append((keys_negated, _addresses_item(frozenset(keys))))
-            keys.clear()
+        if networks:
+            items.append((networks_negated, _networks_item([(network, FOUND) for network in networks])))
+            networks.clear()
 
     for item in split_list(text):
         if item in _FLAGS:
@@ -104,12 +105,12 @@ def compile_hosts(context: Context, text: str) -> CompiledList:
             unknown, defer = (what, defer) if about == "unknown" else (unknown, what)
             continue
         negated, item = negation(item)
-        key = parse(untaint(item))
-        if key is not None:
-            if keys and keys_negated != negated:
+        network = parse_network(untaint(item))
+        if network is not None:
+            if networks and networks_negated != negated:
                 flush()
-            keys_negated = negated
-            keys.add(key)
+            networks_negated = negated
+            networks.append(network)
             continue
         flush()
         if item[:1] == "+":
@@ -178,12 +179,13 @@ def host_item(item: str, scope: Scope, *, in_file: bool = False, ignore_unknown:
             matcher = host_item(line, scope, in_file=True)
             return _ignoring(matcher) if ignore_unknown else matcher
 
-        return file_item(item, line_item, spaced_comments=False)
+        return file_item(item, line_item, spaced_comments=False, is_plain=lambda line: parse_network(line) is not None,
+                         table=_networks_with_lines)
     if item[0] == "+":
         return named_item(untaint(item[1:]), Context(scope, "host"), compile_hosts)[0]
     network = parse_network(untaint(item))
     if network is not None:
-        return _network_item(*network)
+        return _networks_item([(network, FOUND)])
     if item[0] in "^*":
         return _named_pattern(item)
     if ";" in item:
@@ -199,16 +201,18 @@ def host_item(item: str, scope: Scope, *, in_file: bool = False, ignore_unknown:
     return _address_of_name(untaint(name))
 
 
-def _addresses_item(keys: frozenset[int]) -> Matcher:
-    return lambda subject, scope: FOUND if subject.key in keys else None
+def _networks_item(networks: Iterable[tuple[tuple[int, int], Match]]) -> Matcher:
+    """Compile networks, single addresses too, with what a match with each says."""
+    table: NetworkTable[Match] = NetworkTable()
+    for network, outcome in networks:
+        table.add(network, outcome)
+    return lambda subject, scope: table.find(subject.key) if subject.key is not None else None
 
 
-def _network_item(mask: int, wanted: int) -> Matcher:
-    def match(subject: Any, scope: Scope) -> Match | None:
-        key = subject.key
-        return FOUND if key is not None and key & mask == wanted else None
-
-    return match
+def _networks_with_lines(lines: list[str]) -> Matcher:
+    """Compile lines of a file that are addresses or networks; the value is the line."""
+    parsed = ((parse_network(line), line) for line in lines)
+    return _networks_item((network, Match(True, line)) for network, line in parsed if network is not None)
 
 
 def _local_interface(subject: Any, scope: Scope) -> Match | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any, Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
@@ -270,16 +271,18 @@ Liner = Callable[[str], Matcher]
 _SPACED_COMMENT: Final = lazy_pattern(r"(?:^|(?<=[ \t]))#")
 
 
-def file_item(path: str, item_of: Liner, *, spaced_comments: bool) -> Matcher:
+def file_item(path: str, item_of: Liner, *, spaced_comments: bool, is_plain: Callable[[str], bool],
+              table: Callable[[list[str]], Matcher]) -> Matcher:
     """Compile a file of items, read again whenever it has changed.
 
-    ``spaced_comments``: a "#" begins a comment only at the start of a line or after white space.
+    ``spaced_comments``: a "#" begins a comment only at the start of a line or after white space.  Plain lines that
+    follow each other become one ``table``.
     """
     if is_tainted(path):
         return failing(f"Tainted filename '{untaint(path)}'")
     name = path.encode("latin-1")
     identity: tuple[int, ...] = ()
-    lines: list[tuple[bool, Matcher, Match]] = []
+    lines: list[tuple[bool, Matcher, Match | None]] = []
 
     def match(subject: Any, scope: Scope) -> Match | None:
         nonlocal identity, lines
@@ -287,8 +290,13 @@ def file_item(path: str, item_of: Liner, *, spaced_comments: bool) -> Matcher:
             st = os.stat(name)
             now = st.st_dev, st.st_ino, st.st_mtime_ns, st.st_size
             if now != identity:
-                lines = [(negated, item_of(line), Match(True, line), ) for negated, line
-                         in map(negation, read_lines(name, spaced_comments=spaced_comments))]
+                lines = []
+                marked = map(negation, read_lines(name, spaced_comments=spaced_comments))
+                for (plain, negated), group in groupby(marked, key=lambda line: (is_plain(line[1]), line[0])):
+                    if plain:
+                        lines.append((negated, table([line for _, line in group]), None))
+                    else:
+                        lines += [(negated, item_of(line), Match(True, line)) for _, line in group]
                 identity = now
         except OSError as e:
             return reported(f'failed to open {path} when checking "{path}": {e.strerror}', scope)
@@ -298,7 +306,7 @@ def file_item(path: str, item_of: Liner, *, spaced_comments: bool) -> Matcher:
                 continue
             if outcome.deferred or outcome.unknown:
                 return outcome
-            value = outcome if outcome.value is not None else as_line
+            value = outcome if outcome.value is not None or as_line is None else as_line
             return Match(False, value.value) if negated else value
         return None
 
@@ -398,16 +406,29 @@ def plain_name(pattern: str, *, caseful: bool = False) -> Matcher:
 
 
 def name_table(patterns: list[str], *, caseful: bool = False) -> Matcher:
-    """Compile several plain names without asterisks to one look into a table."""
-    table: dict[str, Match] = {}
-    for pattern in patterns:
-        table.setdefault(untaint(pattern) if caseful else lower(untaint(pattern)), Match(True, pattern))
-    if caseful:
-        return lambda subject, scope: table.get(subject)
+    """Compile plain names, also with leading asterisks, to looks into tables; the first that matches counts."""
+    if len(patterns) == 1:
+        return plain_name(patterns[0], caseful=caseful)
+    whole: dict[str, tuple[int, Match]] = {}
+    tails: dict[str, tuple[int, Match]] = {}
+    for number, pattern in enumerate(patterns):
+        text = untaint(pattern) if caseful else lower(untaint(pattern))
+        names = tails if text[:1] == "*" else whole
+        names.setdefault(text.removeprefix("*"), (number, Match(True, pattern)))
+    lengths = sorted({len(tail) for tail in tails})
 
     def match(subject: Any, scope: Scope) -> Match | None:
-        found = table.get(subject)
-        return found if found is not None else table.get(lower(subject))
+        name = subject if caseful else lower(subject)
+        best, wild = whole.get(name), -1
+        for length in lengths:
+            if length > len(name):
+                break
+            found = tails.get(name[len(name) - length:])
+            if found is not None and (best is None or found[0] < best[0]):
+                best, wild = found, length
+        if wild >= 0:
+            set_numeric(scope, [like(name, subject), like(name[:len(name) - wild], subject)])
+        return best[1] if best is not None else None
 
     return match
 

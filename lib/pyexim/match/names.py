@@ -5,6 +5,8 @@ Spec: sections "Domain lists", "Local part lists", "File names in lists", "Named
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import groupby
 from typing import Any, Final
 
 from pyexim.base.ipaddress import parse_literal
@@ -32,7 +34,7 @@ from pyexim.match.items import (
 )
 from pyexim.match.local import is_local_address
 
-__all__ = ["compile_names", "deferral", "match_names", "name_item"]
+__all__ = ["compile_keys", "compile_names", "deferral", "match_names", "name_item"]
 
 
 def match_names(subject: str, source: str, scope: Scope, kind: str, caseful: bool, expanded: bool = False,
@@ -82,9 +84,9 @@ def compile_names(context: Context, text: str) -> CompiledList:
 
 def _is_plain(item: str, kind: str) -> bool:
     first = item[:1]
-    if first in ("^", "*", "/"):
+    if first in ("^", "/"):
         return False
-    if kind == "string":
+    if kind == "string" or first == "*":
         return True
     return first != "+" and not (first == "@" and kind == "domain") and ";" not in item
 
@@ -104,7 +106,8 @@ def name_item(item: str, scope: Scope, kind: str, caseful: bool, *, in_file: boo
         return regex_item(item, caseful=caseful)
     if item[:1] == "/" and not in_file:
         return file_item(item, lambda line: name_item(line, scope, kind, caseful, in_file=True),
-                         spaced_comments=kind != "domain")
+                         spaced_comments=kind != "domain", is_plain=lambda line: _is_plain(line, kind),
+                         table=lambda lines: name_table(lines, caseful=caseful))
     if item[:1] == "+" and kind != "string":
         return named_item(untaint(item[1:]), Context(scope, kind, caseful), compile_names)[0]
     if kind == "domain" and item[:1] == "@":
@@ -114,6 +117,35 @@ def name_item(item: str, scope: Scope, kind: str, caseful: bool, *, in_file: boo
     if kind != "string" and ";" in item and item[:1] != "*":
         return _lookup(item, caseful)
     return plain_name(item, caseful=caseful)
+
+
+def compile_keys(keys: list[str], scope: Scope) -> Callable[[str, Scope], int | Match]:
+    """Compile keys of a file, each of which counts as a list of one item.
+
+    The function returns the number of the first that a name is in, -1 for none of them, or a deferral.
+    """
+    steps: list[tuple[bool, Matcher, dict[str | None, int]]] = []
+    marked = enumerate(map(negation, keys))
+    for plain, group in groupby(marked, key=lambda key: not key[1][0] and _is_plain(key[1][1], "localpart")):
+        if plain:
+            numbers: dict[str | None, int] = {}
+            for number, (_, key) in group:
+                numbers.setdefault(key, number)
+            steps.append((False, name_table(list(numbers)), numbers))  # type: ignore[arg-type]
+        else:
+            steps += [(negated, name_item(key, scope, "localpart", False, in_file=True), {None: number})
+                      for number, (negated, key) in group]
+
+    def first(subject: str, scope: Scope) -> int | Match:
+        for negated, matcher, numbers in steps:
+            outcome = matcher(subject, scope)
+            if outcome is not None and outcome.deferred:
+                return outcome
+            if (outcome is not None and outcome.found) != negated:
+                return numbers[None] if None in numbers or outcome is None else numbers[outcome.value]
+        return -1
+
+    return first
 
 
 def _lookup(item: str, caseful: bool) -> Matcher:
