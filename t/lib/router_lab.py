@@ -48,7 +48,7 @@ def lab(routers: str, main: str = "", **services: Any) -> Scope:
     for transport in config.transports.values():
         transport.driver = SimpleNamespace(is_local=transport.driver_name != "smtp")
     instantiate(config)
-    scope = Scope(config, Services(Log(), primary_hostname="mx.example", **services))
+    scope = Scope(config, Services(Log(), primary_hostname="mx.example", admin=True, **services))
     scope.message = Message(sender_address="sender@x.example")
     return scope
 

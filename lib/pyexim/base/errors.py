@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyexim.base.record import dataclass
 
 
@@ -39,6 +41,8 @@ class ConfigError(PyeximError):
         self.note = note
         self.bare = bare
         """The text stands alone (there is no configuration that it could be about)."""
+        self.partial: Any = None
+        """The configuration as far as it was understood: where its logs are may be known."""
 
     def __str__(self) -> str:
         if self.bare:

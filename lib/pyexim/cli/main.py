@@ -15,6 +15,7 @@ from pyexim.config.configuration import Configuration
 from pyexim.log.debug import Debug
 from pyexim.startup.environment import clean_environment
 from pyexim.startup.identity import caller
+from pyexim.startup.modes import reads_all
 from pyexim.startup.options import Command, UsageError, parse
 from pyexim.startup.process import Process, configure, process_log, start
 
@@ -33,7 +34,8 @@ _SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGA
 
 def main(arguments: list[str]) -> int:
     """Run a command; ``arguments[0]`` is the name it was called by.  The exit code."""
-    return _guarded(arguments, start)
+    return _guarded(arguments, lambda command: start(
+        command, main_only=not reads_all(command.mode, command.action)))
 
 
 def run_in_daemon(arguments: list[str], config: Configuration) -> int:
@@ -65,7 +67,10 @@ def _guarded(arguments: list[str], make: Callable[[Command], Process]) -> int:
         clean_environment(process)
         return run(process)
     except ConfigError as e:
-        return _wrong_configuration(e)
+        from pyexim.cli.fault import report  # only when something is wrong
+
+        report(e, command)
+        return EX_FAILURE
     except UsageError as e:
         _error(str(e))
         return EX_FAILURE
@@ -104,14 +109,6 @@ def _unexpected(error: Exception, process: Process | None) -> int:
         process.log.crash("".join(traceback.format_exception(error)))
         _error(f"exim: {text}; see the panic log")
     return EX_SOFTWARE
-
-
-def _wrong_configuration(error: ConfigError) -> int:
-    """Say what is wrong with the configuration, as Exim does: with a time stamp, on standard error."""
-    from pyexim.log.log import Log, LogSettings
-
-    sys.stderr.write(f"{Log(LogSettings(use_file=False)).time_stamp()} {error}\n")
-    return EX_FAILURE
 
 
 # The modules of the modes are imported when the mode is asked for: most commands are short-lived.

@@ -48,7 +48,7 @@ def finish(config: Configuration, settings: Any, expand: Callable[[str], str],
         if main.exim_group is None:
             main.exim_group = settings.EXIM_GROUP or _login_group(main.exim_user)
     if main.exim_group is None:
-        main.exim_group = settings.EXIM_GROUP or None
+        main.exim_group = settings.EXIM_GROUP or _login_group(main.exim_user)
     if main.spool_directory is None:
         main.spool_directory = settings.SPOOL_DIRECTORY
     if main.log_file_path is None:

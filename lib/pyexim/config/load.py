@@ -18,13 +18,18 @@ from pyexim.config.table import COMPILE_HOOKS, resolve
 
 
 def load(files: list[str], macros: Mapping[str, str] | None = None, *, data: bytes | None = None,
-         settings: Any = None, hooks: Collection[str] | None = None) -> Configuration:
+         settings: Any = None, hooks: Collection[str] | None = None, main_only: bool = False) -> Configuration:
     """Return the configuration of the first existing file, ready for use; raise ConfigError.
 
-    ``hooks`` are the names of the parts to compile now (``config.table.COMPILE_HOOKS``), None for all.
+    ``hooks`` are the names of the parts to compile now (``config.table.COMPILE_HOOKS``), None for all; with
+    ``main_only`` there is nothing but the main section.
     """
-    config = read_configuration(files, macros=macros, data=data, settings=settings)
-    compile_for(config, COMPILE_HOOKS if hooks is None else hooks)
+    config = read_configuration(files, macros=macros, data=data, settings=settings, main_only=main_only)
+    try:
+        compile_for(config, () if main_only else COMPILE_HOOKS if hooks is None else hooks)
+    except ConfigError as e:
+        e.partial = config
+        raise
     return config
 
 

@@ -60,20 +60,25 @@ def find_file(files: Iterable[str]) -> tuple[str, bytes]:
 
 
 def read_configuration(files: list[str], *, macros: Mapping[str, str] | None = None, data: bytes | None = None,
-                       settings: Any = None, faults: list[ConfigError] | None = None) -> Configuration:
+                       settings: Any = None, faults: list[ConfigError] | None = None,
+                       main_only: bool = False) -> Configuration:
     """Return what the first existing file of ``files`` says.
 
     ``macros`` are those of -D.  ``data`` stands for the contents of the (only) file, for tests and
     embedded defaults.  ``settings`` are the build-time settings (``pyexim.settings``).  Raises
     ConfigError for the first fault; with a list ``faults`` all of them are collected there instead,
-    and what was understood is returned.
+    and what was understood is returned.  With ``main_only`` the sections after the first are not read.
     """
     if data is None:
         name, data = find_file(files)
     else:
         name = files[0]
     reader = _Reader(name, data, dict(macros or {}), faults)
-    return reader.read(settings)
+    try:
+        return reader.read(settings, main_only=main_only)
+    except ConfigError as e:
+        e.partial = reader.config
+        raise
 
 
 def expand_early(config: Configuration, text: str) -> str:
@@ -99,10 +104,11 @@ class _Reader:
         self.driver_hidden: dict[str, set[str]] = {}
         self.kept = self.config.lines
 
-    def read(self, settings: Any) -> Configuration:
+    def read(self, settings: Any, *, main_only: bool = False) -> Configuration:
+        """Read everything, or the main section only."""
         config = self.config
         section = self._main()
-        while section is not None:
+        while section is not None and not main_only:
             section = self._section(section)
         config.macros = self.macros.values()
         config.hidden = frozenset(self.hidden)

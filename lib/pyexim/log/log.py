@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyexim.base.clock import Clock, SystemClock
 from pyexim.base.directories import make_directories
-from pyexim.base.record import dataclass, field
+from pyexim.base.record import dataclass
 
 if TYPE_CHECKING:
     from pyexim.log.debug import Debug
@@ -52,7 +52,8 @@ class LogSettings:
     directory_mode: int = 0o750
     file_mode: int = 0o640
     utc: bool = False
-    extra_lines: tuple[str, ...] = field(default=())
+    complaint: str = ""
+    """What is wrong with these settings: the first line written is preceded by it, in the panic log too."""
 
 
 class Log:
@@ -67,6 +68,7 @@ class Log:
         self.clock = clock or SystemClock()
         self._selectors = settings.selectors
         self._open: dict[str, tuple[int, str, int, int]] = {}
+        self._complaint = settings.complaint
         self._second = -1
         self._stamp = ""
         self._syslog_opened = False
@@ -133,10 +135,13 @@ class Log:
         if self.settings.write_rejectlog:
             self._write("reject", text, message_id, headers, duplicate=also_main)
 
-    def panic(self, text: str, *, message_id: str | None = None, also_main: bool = True) -> None:
-        """Write to the panic log and the main log: something is wrong with this program or its set-up."""
+    def panic(self, text: str, *, message_id: str | None = None, also_main: bool = True, raw: bool = False) -> None:
+        """Write to the panic log and the main log: something is wrong with this program or its set-up.
+
+        ``raw`` is as with ``main``, for a text that goes to the panic log alone.
+        """
         if not also_main:
-            self._write("panic", text, message_id)
+            self._write("panic", text, message_id, raw=raw)
             return
         if self.debug is not None:
             self.debug.log("MAIN PANIC", text)  # which is on standard error, too
@@ -169,6 +174,9 @@ class Log:
                 self._stderr(f"LOG: {message_id + ' ' if message_id else ''}{text}\n")
             return
         if self.settings.use_file:
+            if self._complaint:
+                complaint, self._complaint = self._complaint, ""
+                self.panic(complaint, message_id=message_id)
             self._to_file(name, line + extra)
         if self.settings.use_syslog and not (duplicate and not self.settings.syslog_duplication):
             self._to_syslog(name, text, message_id, extra)

@@ -41,3 +41,14 @@ def choose(asked: Collection[str]) -> str | None:
         if mode in asked and not others.isdisjoint(asked):
             return None
     return next((mode for mode in ORDER if mode in asked), "")
+
+
+_MAIN_SECTION: Final = frozenset({"list", "count", "bi", "log"})
+"""The actions that look at nothing but main options: an error further below is no obstacle."""
+_NEED_ALL: Final = frozenset({"Mg", "Mrm"})
+"""Of the actions on messages these need the rest."""
+
+
+def reads_all(mode: str, action: str) -> bool:
+    """Tell whether an action needs more of the configuration than its main section."""
+    return action in _NEED_ALL if mode == "action" else mode not in _MAIN_SECTION

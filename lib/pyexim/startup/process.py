@@ -51,11 +51,11 @@ def configuration_files(command: Command) -> list[str]:
         for name in text.split(":"):
             if not name.startswith(settings.ALT_CONFIG_PREFIX) or "/../" in name:
                 raise UsageError("exim: -C Permission denied")
-    return [os.path.abspath(f) if command.config_files else f for f in text.split(":") if f]
+    return [f for f in text.split(":") if f]
 
 
-def start(command: Command) -> Process:
-    """Read the configuration and settle who we are; raise ConfigError or UsageError."""
+def start(command: Command, *, main_only: bool = False) -> Process:
+    """Read the configuration, perhaps its main section only, and settle who we are; raise ConfigError or UsageError."""
     me = caller()
     if command.config_files == settings.CONFIGURE_FILE:
         command.config_files = None  # as if it had not been given: it is the one that is built in
@@ -69,7 +69,7 @@ def start(command: Command) -> Process:
         me.privileged, me.dropped = False, True
     if me.privileged:
         _check_file(files)
-    config = load(files, command.macros)
+    config = load(files, command.macros, main_only=main_only)
     config.command_macros = dict(command.macros)
     return configure(command, me, config)
 
@@ -95,8 +95,8 @@ def configure(command: Command, me: Identity, config: Configuration) -> Process:
         raise ConfigError(error, config.set_places.get("exim_user"), "exim_user")
     log = Log(LogSettings())
     services = Services(log=log, clock=SystemClock(), exim_uid=me.exim_uid, exim_gid=me.exim_gid,
-                        caller_uid=me.uid, caller_gid=me.gid, config_dir=os.path.dirname(config.file),
-                        initial_cwd=_cwd())
+                        caller_uid=me.uid, caller_gid=me.gid, initial_cwd=_cwd(),
+                        config_dir=os.path.join(_cwd(), os.path.dirname(config.file)))
     apply_overrides(command, config)
     services.primary_hostname = main.primary_hostname or ""
     scope = Scope(config, services)
@@ -196,7 +196,7 @@ def log_settings(config: Configuration, me: Identity, tag: str | None = None) ->
         selectors = parse_selectors(main.log_selector)
     except ValueError as e:
         raise ConfigError(str(e), config.set_places.get("log_selector"), "log_selector") from None
-    use_file, use_syslog, path = _log_places(main.log_file_path, main.spool_directory or "", config, me)
+    use_file, use_syslog, path, further = log_places(main.log_file_path, main.spool_directory or "", config)
     if tag is not None:
         use_file, use_syslog = False, True
     return LogSettings(
@@ -205,32 +205,33 @@ def log_settings(config: Configuration, me: Identity, tag: str | None = None) ->
         write_rejectlog=main.write_rejectlog, syslog_processname=tag or main.syslog_processname or "exim",
         syslog_facility=main.syslog_facility or "mail", syslog_pid=main.syslog_pid,
         syslog_timestamp=main.syslog_timestamp, syslog_duplication=main.syslog_duplication,
-        uid=me.exim_uid, gid=me.exim_gid, directory_mode=settings.LOG_DIRECTORY_MODE, file_mode=settings.LOG_MODE)
+        uid=me.exim_uid, gid=me.exim_gid, directory_mode=settings.LOG_DIRECTORY_MODE, file_mode=settings.LOG_MODE,
+        complaint=f"More than one path given in log_file_path: using {path}" if further else "")
 
 
-def _log_places(text: str | None, spool_directory: str, config: Configuration,
-                me: Identity) -> tuple[bool, bool, str]:
-    """Read log_file_path: (write files?, write to syslog?, path with %s)."""
+def log_places(text: str | None, spool_directory: str, config: Configuration) -> tuple[bool, bool, str, bool]:
+    """Read log_file_path: (write files?, write to syslog?, path with %s, whether more paths are given)."""
     default = settings.LOG_FILE_PATH or f"{spool_directory}/log/%slog"
     if not text:
-        return True, False, default
+        return True, False, default, False
     items = split_list(text)  # (it has been expanded when it was read)
-    use_file = use_syslog = False
+    use_file = use_syslog = further = False
     path = ""
     for item in items:
         if item == "syslog":
             use_syslog = True
             continue
         use_file = True
+        further |= bool(path and item)
         path = path or item or default
     if not items:
-        return True, False, default
+        return True, False, default, False
     place = config.set_places.get("log_file_path")
     if use_file and "%s" not in path:
         raise ConfigError(f'log_file_path "{path}" does not contain "%s"', place, "log_file_path")
     if use_file and not path.startswith("/"):
         raise ConfigError(f'log_file_path "{path}" is not an absolute path', place, "log_file_path")
-    return use_file, use_syslog, path
+    return use_file, use_syslog, path, further
 
 
 def id_generator(config: Configuration) -> Generator:

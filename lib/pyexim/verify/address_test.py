@@ -105,9 +105,13 @@ class Reporter:
         if result.status == api.OK:
             self._say(f"{address} verified", OK)
         elif result.status == api.DEFER:
-            self._say(f"{address} cannot be resolved at this time: {result.log_text}", DEFERRED)
+            self._say(f"{address} cannot be resolved at this time{self._reason(result.log_text)}", DEFERRED)
         else:
-            self._say(f"{address} failed to verify: {result.log_text}", FAILED)
+            self._say(f"{address} failed to verify{self._reason(result.log_text)}", FAILED)
+
+    def _reason(self, text: str) -> str:
+        """Return why, with a colon before it: for admin users only, it may tell of what is not theirs."""
+        return f": {text}" if self.scope.services.admin else ""
 
     # -- with everything that becomes of an address
 
@@ -160,7 +164,7 @@ class Reporter:
             self._seen.add(address.unique)
 
     def _trouble(self, address: Address, word: str, text: str, code: int) -> None:
-        self._say(f"{address.address} {word}: {text}", code)
+        self._say(f"{address.address} {word}{self._reason(text)}", code)
         self._ancestry(address)
 
     def _ancestry(self, address: Address) -> None:

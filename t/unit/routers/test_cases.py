@@ -67,7 +67,7 @@ def cases() -> list[Any]:
 def test_case(family: str, address: str, wanted: list[str], data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redirect_filter, "run_as_user", run_here)
     config = configuration(family, data)
-    scope = Scope(config, Services(QuietLog(), primary_hostname="obs.example"))
+    scope = Scope(config, Services(QuietLog(), primary_hostname="obs.example", admin=True))
     scope.message = Message(sender_address="root@obs.example")
     out: list[str] = []
     run("bt", [taint(address)], scope, write=out.append)

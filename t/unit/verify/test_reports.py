@@ -29,7 +29,7 @@ def configuration() -> Configuration:
 
 
 def scope() -> Scope:
-    return Scope(configuration(), Services(RecordingLog(), primary_hostname="h.example"))
+    return Scope(configuration(), Services(RecordingLog(), primary_hostname="h.example", admin=True))
 
 
 @pytest.mark.parametrize("case", read_cases(CASES / "reports.txt"), ids=lambda case: case.name)
