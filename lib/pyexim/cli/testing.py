@@ -67,7 +67,10 @@ def test_rewriting(process: Process) -> int:
 
     if not process.command.arguments:
         raise UsageError("-brw needs an address argument")
-    write(test_rewrite(process.command.arguments[0], scope_for(process)))
+    scope = scope_for(process)
+    if sender_of(process, testing=True) is None:
+        scope.message = None  # without -f there is no sender
+    write(test_rewrite(process.command.arguments[0], scope))
     return 0
 
 

@@ -215,7 +215,8 @@ def format_value(info: OptionInfo, value: Any) -> str | None:
         return None if info.kind is Kind.FIXED or info.style in ("uids", "gids") else ""
     if isinstance(value, str):
         if info.kind is Kind.TIME_LIST:
-            return ":".join(format_time(parse_time(item) or 0) for item in split_items(value))
+            times = [parse_time(item) or 0 for item in split_items(value)]
+            return ":".join(map(format_time, times)) if times[:1] != [0] else ""  # 0s stands for none at all
         if info.style in ("uid", "gid"):
             return print_value(account_name(info.style, value))
         if info.style in ("uids", "gids"):

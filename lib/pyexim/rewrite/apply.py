@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
-from pyexim.base.octets import is_digits
+from pyexim.base.octets import is_digits, lower
 from pyexim.base.taint import Tainted, like
 from pyexim.expand.engine import expand, is_literal
 from pyexim.expand.regex import RegexLimit, compile_or_error
@@ -84,7 +84,7 @@ def _apply(address: str, where: str, rules: RuleSet, scope: Scope) -> tuple[str,
                     break
                 repeats += 1
                 if repeats > MAX_REPEATS:
-                    _log_main(scope, "rewrite rule repeat ignored after 10 times")
+                    scope.services.log.panic("rewrite rule repeat ignored after 10 times")
                     break
             if repeats and rule.once:
                 return address, whole
@@ -168,14 +168,14 @@ def _set_wild(pattern: str, address: str, local_part: str, domain: str, scope: S
     for name in [n for n in variables if is_digits(n)]:
         del variables[name]
     variables["0"] = address
-    if pattern.startswith("@@") or "@" not in pattern:
+    if pattern.startswith("@@"):
         return
     wanted_local, _, wanted_domain = pattern.rpartition("@")
     values: list[str] = []
     if wanted_local.startswith("*"):
         values.append(local_part[:len(local_part) - len(wanted_local) + 1])
     if wanted_domain.startswith("*") and not wanted_domain.startswith("*@"):
-        values.append(domain[:len(domain) - len(wanted_domain) + 1])
+        values.append(lower(domain[:len(domain) - len(wanted_domain) + 1]))
     elif wanted_domain.startswith("partial"):
         values += from_lookup
     for number, value in enumerate(values, 1):
@@ -228,7 +228,13 @@ def _smtp_once(rule: Rule, argument: str, scope: Scope) -> str | None:
     """Return what one rule makes of the argument, None where it does not match or gives up."""
     variables = scope.vars
     try:
-        pattern = expand(rule.pattern, scope)
+        try:
+            pattern = expand(rule.pattern, scope)
+        except ExpansionError as e:
+            if type(e) is not ForcedFail:
+                scope.services.log.panic(
+                    f'failed to expand "{rule.pattern}" while checking for SMTP rewriting: {e.text}')
+            return None
         compiled = compile_or_error(pattern)
         if isinstance(compiled, str):
             scope.services.log.panic(compiled)
