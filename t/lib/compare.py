@@ -8,7 +8,8 @@ A scenario is one text file (t/compare/cases/TOPIC/NAME.case) of sections, each 
     === sink                 a recording SMTP server on @SINK@; lines "COMMAND-PREFIX -> REPLY" change
                              its answers (\\n in a reply separates lines), "banner -> ..." the greeting,
                              "close COMMAND-PREFIX" makes it hang up there, "silent COMMAND-PREFIX" say nothing
-                             more for some seconds and then hang up
+                             more for some seconds and then hang up; after a positive answer to STARTTLS it goes
+                             on with TLS (@TOP@/cert.pem, key.pem), with "garble" it does not; "smtps": TLS at once
     === sink ADDRESS         one more, on that address of the loopback net, at the same port
     === zone                 what the whole DNS is for the sections "exim" (lines as in fakedns)
     === exim ARGUMENTS       run the command; the lines below are its standard input
@@ -38,6 +39,7 @@ import shlex
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -149,8 +151,12 @@ class Sink(threading.Thread):
         self.silent: list[str] = []
         self.sessions: list[list[str]] = []
         self.threads: list[threading.Thread] = []
+        self.top = Path()
+        self.words: set[str] = set()
         for line in rules.splitlines():
-            if line.startswith("close "):
+            if line in ("garble", "smtps"):
+                self.words.add(line)
+            elif line.startswith("close "):
                 self.closing.append(line[6:].upper())
             elif line.startswith("silent "):
                 self.silent.append(line[7:].upper())
@@ -184,17 +190,31 @@ class Sink(threading.Thread):
 
     def _session(self, peer: socket.socket, lines: list[str]) -> None:
         try:
+            if "smtps" in self.words:
+                peer = self._encrypted(peer, lines)
             with peer, peer.makefile("rb") as f:
                 self._converse(peer, f, lines)
         except OSError:
-            lines.append("(broken)")
+            if not lines or lines[-1] != "(no TLS)":
+                lines.append("(broken)")
+
+    def _encrypted(self, peer: socket.socket, lines: list[str]) -> socket.socket:
+        """Go on with TLS; what is recorded of it is the name that the client asks for."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.top / "cert.pem", self.top / "key.pem")
+        names: list[str | None] = []
+        context.sni_callback = lambda _socket, name, _context: names.append(name)
+        lines.append("(no TLS)")
+        encrypted = context.wrap_socket(peer, server_side=True)
+        lines[-1] = f"(TLS for {names[0]})"
+        return encrypted
 
     def _go(self, command: str) -> None:
         """Be silent for longer than the client waits, where the case says so; the caller hangs up."""
         if any(command.upper().startswith(c) for c in self.silent):
             time.sleep(SILENCE)  # a client that has closed its side for writing still waits for the answer
 
-    def _converse(self, peer: socket.socket, f: object, lines: list[str]) -> None:
+    def _converse(self, peer: socket.socket, f: object, lines: list[str], *, greet: bool = True) -> None:
         def say(reply: str | None) -> bool:
             if reply is None:
                 return False
@@ -205,11 +225,14 @@ class Sink(threading.Thread):
             peer.sendall("".join(f"{x}\r\n" for x in out).encode("latin-1"))
             return True
 
-        if not say(self.answer("banner", "220 sink ESMTP")):
+        if greet and not say(self.answer("banner", "220 sink ESMTP")):
             self._go("banner")
             return
         accepted = mailed = False
         while line := f.readline():  # type: ignore[attr-defined]
+            if line[:1] == b"\x16":  # a client that begins with TLS
+                lines.append("(TLS)")
+                return
             text = line.decode("latin-1").rstrip("\r\n")
             lines.append(text)
             verb = text[:4].upper()
@@ -222,6 +245,14 @@ class Sink(threading.Thread):
             reply = self.answer(text, default)
             if not say(reply):
                 self._go(text)
+                return
+            if verb == "STAR" and reply is not None and reply.startswith("2"):
+                if "garble" in self.words:
+                    f.read1(1)  # type: ignore[attr-defined]
+                    peer.sendall(b"this is no record of TLS" * 9 + b"\r\n")
+                    return
+                with self._encrypted(peer, lines) as encrypted, encrypted.makefile("rb") as g:
+                    self._converse(encrypted, g, lines, greet=False)
                 return
             if verb == "MAIL":
                 mailed = str(reply).startswith("2")
@@ -310,10 +341,12 @@ class Runner:
         for section in case.sections:
             if section.word == "sink" and not section.rest:
                 self.sink = Sink(section.body)
+                self.sink.top = self.top
         for section in case.sections:
             if section.word == "sink" and section.rest:
                 assert self.sink is not None
-                self.more_sinks[section.rest] = Sink(section.body, section.rest, self.sink.port)
+                self.more_sinks[section.rest] = sink = Sink(section.body, section.rest, self.sink.port)
+                sink.top = self.top
         conf = ""
         for section in case.sections:
             if section.word == "file":

@@ -250,7 +250,7 @@ def from_tls(field: str, unset: str, out: bool | None) -> Getter:
         facts: TlsFacts | None = None
         outbound = scope.transport_name != "" if out is None else out
         if outbound:
-            facts = scope.address.tls_out if scope.address is not None else None
+            facts = scope.facts.get("tls_out") or (scope.address.tls_out if scope.address is not None else None)
         else:
             conn = scope.conn or (scope.message.conn if scope.message else None)
             facts = conn.tls_in if conn is not None else None

@@ -51,6 +51,7 @@ class Awaiting(Enum):
 
     GREETING = "initial connection"
     HELLO = "hello"
+    STARTTLS = "starttls"
     AUTH = "auth"
     MAIL = "mail"
     RCPT = "rcpt"
@@ -171,6 +172,18 @@ class SmtpClient:
         self.capabilities = {}
         self.ehlo_refused = None
         self._command(Awaiting.HELLO, f"{'LHLO' if self.lmtp else 'EHLO' if extended else 'HELO'} {name}")
+
+    def start_tls(self) -> None:
+        """Ask for TLS."""
+        self._command(Awaiting.STARTTLS, "STARTTLS")
+
+    def tls_started(self) -> None:
+        """The channel is encrypted: nothing holds that was said before.  Raises RemoteProtocolError for what came in
+        clear behind the answer, which somebody may have put there to be taken for what the server says."""
+        self.capabilities = {}
+        if self._buffer or self._lines or self.closed:
+            last = self.last_answer.text if self.last_answer is not None else ""
+            raise RemoteProtocolError((self._buffer.decode("latin-1") or (self._lines or [last])[0])[:200])
 
     def authenticate(self, line: str, shown: str) -> None:
         """Send a line of an authentication, AUTH or an answer; logs have it as ``shown``."""

@@ -21,11 +21,12 @@ class TlsChannel:
     is its own from now on.
     """
 
-    __slots__ = ("_below", "_plain", "engine", "written")
+    __slots__ = ("_below", "_plain", "engine", "monotonic", "written")
 
     def __init__(self, below: Channel, engine: Engine) -> None:
         self._below = below
         self.engine = engine
+        self.monotonic = below.monotonic
         self._plain = b""
         self.written = 0
 

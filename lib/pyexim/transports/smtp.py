@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 
-from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim.base.errors import ExpansionError, ForcedFail, RemoteProtocolError
 from pyexim.config.configuration import Instance
 from pyexim.expand.engine import expand
 from pyexim.expand.event import fire
@@ -22,8 +22,8 @@ from pyexim.model.host import Host
 from pyexim.net.channel import Channel
 from pyexim.net.connect import connect_tcp, dscp_value
 from pyexim.retry.errors import ERRNO_EXPANDFAIL, ERRNO_TLSREQUIRED
-from pyexim.smtp.client import SmtpClient
-from pyexim.transports import smtp_auth, write
+from pyexim.smtp.client import Awaited, Awaiting, SmtpClient
+from pyexim.transports import smtp_auth, smtp_tls, write
 from pyexim.transports import smtp_errors as errors
 from pyexim.transports.base import DEFER, FAIL, Result, Transport, TransportRun
 from pyexim.transports.smtp_errors import HOST, Failure
@@ -92,9 +92,6 @@ class Smtp(Transport):
     def _refuse_missing_features(self, run: TransportRun) -> None:
         """Defer where an option wants something that is not there and that must not be left out in silence."""
         o = self.options
-        if self.protocol == "smtps":
-            raise Unable(f"{self.name} transport: protocol = smtps needs TLS, which this build does not have",
-                         ERRNO_TLSREQUIRED)
         for name in ("socks_proxy", "dkim_strict"):
             source = getattr(o, name)
             if not source:
@@ -132,8 +129,12 @@ class Smtp(Transport):
         identity = f"{helo or self.options.helo_data} {attempt.interface or ''}"
         if self.may_authenticate:
             identity += smtp_auth.identity(self, host, scope)
+        identity += smtp_tls.identity(self, host, scope)
         key = connection_key(self.name, host.name, host.address or "", attempt.port, identity)
         conn = run.continued
+        if conn is not None and self.in_list("hosts_require_tls", host, scope):
+            conn.close_quietly()  # what is passed to us is not encrypted
+            conn = run.continued = None
         if conn is None and scope.services.pool is not None:
             conn = scope.services.pool.take([key])
         else:
@@ -145,19 +146,25 @@ class Smtp(Transport):
             # The server has closed an idle connection, which it may: this says nothing about the host.
             attempt.flags.clear()
             attempt.auth = None
-        opened = self._open(attempt, run, helo)
+        opened = self._open(attempt, batch, run, helo)
+        if isinstance(opened, Failure) and smtp_tls.in_clear(self, opened, host, scope, run.message.message_id):
+            attempt.flags.clear()
+            opened = self._open(attempt, batch, run, helo, encrypt=False)
         if isinstance(opened, Failure):
             return opened
         session, name = opened
-        refused = self._require(session, host, scope)
-        if refused is None and self.may_authenticate:
-            refused = smtp_auth.authenticate(self, session, attempt, run)
-        if refused is not None:
-            session.leave(refused)
-            return refused
-        sent = self._send(session, attempt, batch, run, copy)
-        self._part(session, sent, attempt, key, name, run, 1)
-        return sent
+        try:
+            refused = self._require(host, scope)
+            if refused is None and self.may_authenticate:
+                refused = smtp_auth.authenticate(self, session, attempt, run)
+            if refused is not None:
+                session.leave(refused)
+                return refused
+            sent = self._send(session, attempt, batch, run, copy)
+            self._part(session, sent, attempt, key, name, run, 1)
+            return sent
+        finally:
+            scope.facts.pop("tls_out", None)
 
     def _helo(self, run: TransportRun) -> str | None:
         """Return the name to introduce ourselves by; None where it depends on the connection."""
@@ -180,8 +187,9 @@ class Smtp(Transport):
         finally:
             del variables["sending_ip_address"], variables["sending_port"]
 
-    def _open(self, attempt: Attempt, run: TransportRun, helo: str | None) -> tuple[Session, str] | Failure:
-        """Connect and introduce ourselves."""
+    def _open(self, attempt: Attempt, batch: list[Address], run: TransportRun, helo: str | None, *,
+              encrypt: bool = True) -> tuple[Session, str] | Failure:
+        """Connect and introduce ourselves, encrypted where that is wanted (and ``encrypt``)."""
         o, host, scope = self.options, attempt.host, run.scope
         dscp = self._dscp
         if dscp is None and o.dscp is not None:
@@ -211,6 +219,9 @@ class Smtp(Transport):
             greeted = functools.partial(self._greeted, host, scope)
         local = local_name(sock)
         attempt.flags.append(f"interface={local[0]}:{local[1]}")
+        smtp_tls.publish(None, batch, scope)
+        if self.protocol == "smtps" and (failure := self._encrypt(session, attempt, batch, run)) is not None:
+            return failure
         try:
             name = helo if helo is not None else self._helo_now(run, local)
         except Unable as e:
@@ -218,12 +229,46 @@ class Smtp(Transport):
             scope.services.log.main(f"H={host.name} [{host.address}]: {e.text}", message_id=run.message.message_id)
             return errors.Failure(errors.HOST, e.text, e.errno, with_host=False)
         failure = session.start(name, extended=not self.in_list("hosts_avoid_esmtp", host, scope), greeted=greeted)
+        if failure is None and self.protocol != "smtps":
+            failure = self._start_tls(session, attempt, batch, run, name, encrypt=encrypt)
         if failure is not None:
             session.leave(failure)
             return failure
         if o.event_action is not None and session.client.hello_answer is not None:
             self.event("smtp:ehlo", scope, session.client.hello_answer.text)
         return session, name
+
+    def _start_tls(self, session: Session, attempt: Attempt, batch: list[Address], run: TransportRun, helo: str, *,
+                   encrypt: bool) -> Failure | None:
+        """Ask for TLS where that is wanted, and introduce ourselves again; why not, where it must be."""
+        host, scope = attempt.host, run.scope
+        if not encrypt or not smtp_tls.wanted(self, host, session.client.capabilities, scope):
+            return smtp_tls.required(self, host, scope, smtp_tls.NOT_OFFERED)
+        answer = session.start_tls()
+        if isinstance(answer, Failure):
+            return answer
+        if not answer.positive:
+            return smtp_tls.refused(self, host, answer, scope)
+        return self._encrypt(session, attempt, batch, run) or session.hello(helo)
+
+    def _encrypt(self, session: Session, attempt: Attempt, batch: list[Address], run: TransportRun) -> Failure | None:
+        """Encrypt the connection; the failure, after which there is none."""
+        host, plain = attempt.host, session.channel
+        assert isinstance(plain, Channel)
+        try:
+            session.client.tls_started()
+        except RemoteProtocolError as e:
+            session.drop()
+            return errors.malformed(Awaited(Awaiting.STARTTLS, "STARTTLS"), e.text, host)
+        made = smtp_tls.encrypt(self, plain, host, run.scope, self.limits.command, run.message.message_id)
+        if isinstance(made, Failure):
+            session.drop()
+            made.quit = False
+            return made
+        session.channel, session.tls = made
+        smtp_tls.publish(session.tls, batch, run.scope)
+        attempt.tls = smtp_tls.log_facts(session.tls)
+        return None
 
     def event(self, name: str, scope: Scope, data: str = "", errno: int = 0) -> str:
         """Expand event_action, which is set, for one event; the text that came of it."""
@@ -237,17 +282,15 @@ class Smtp(Transport):
         return Failure(HOST, f"deferred by smtp:connect event expansion: {text}", ERRNO_EXPANDFAIL,
                        errors.detail(host))
 
-    def _require(self, session: Session, host: Host, scope: Scope) -> Failure | None:
-        """Refuse to go on where the options want TLS."""
-        can = session.client.capabilities
+    def _require(self, host: Host, scope: Scope) -> Failure | None:
+        """Refuse to go on where the options want of TLS what is not there."""
         detail = errors.detail(host)
+        for name in ("hosts_require_ocsp", "hosts_require_alpn"):
+            if self.in_list(name, host, scope):
+                return Failure(HOST, f"{name} matches, and this build cannot do that", ERRNO_TLSREQUIRED, detail)
         if self.in_list("hosts_require_dane", host, scope):
             return Failure(HOST, "DANE is required (hosts_require_dane), and this build does not have it",
                            ERRNO_TLSREQUIRED, detail)
-        if self.in_list("hosts_require_tls", host, scope):
-            text = "the server did not offer TLS support" if "STARTTLS" not in can else \
-                "this build does not have it (hosts_require_tls)"
-            return Failure(HOST, f"a TLS session is required, but {text}", ERRNO_TLSREQUIRED, detail)
         return None
 
     def _over(self, conn: LiveConnection, key: str, attempt: Attempt, batch: list[Address], run: TransportRun,
@@ -318,7 +361,9 @@ class Smtp(Transport):
         """Park the connection for another message, or say goodbye."""
         pool, limit = run.scope.services.pool, self.options.connection_max_messages
         # With events, a connection is closed where its transport can still tell of it.
-        if not sent.usable or pool is None or 0 < limit <= count or self.options.event_action is not None:
+        # What is encrypted stays with this process, and ends with the message.
+        if not sent.usable or pool is None or 0 < limit <= count or self.options.event_action is not None or \
+                session.tls is not None:
             session.leave(sent.failure)
             return
         host, sock = attempt.host, session.channel.detach()

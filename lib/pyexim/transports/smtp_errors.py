@@ -101,7 +101,7 @@ def refused(what: Awaited, answer: Answer, host: Host) -> Failure:
     permanent = answer.code >= 500
     temporary = 400 <= answer.code < 500
     more = detail(host, answer.code)
-    if what.kind is Awaiting.AUTH:
+    if what.kind in (Awaiting.AUTH, Awaiting.STARTTLS):
         return Failure(HOST, text, 0, detail(host))
     if what.kind in (Awaiting.GREETING, Awaiting.HELLO):
         return Failure(HOST, text, 0, detail(host), permanent)

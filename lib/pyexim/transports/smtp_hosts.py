@@ -20,7 +20,7 @@ from pyexim.expand.scope import Scope
 from pyexim.model.address import Address
 from pyexim.model.host import Host
 from pyexim.retry.api import RetryItem, RetryRecord, find_record, outlived
-from pyexim.retry.errors import ERRNO_EXPANDFAIL, ERRNO_HRETRY, ERRNO_RCPT4XX, ERRNO_UNKNOWNHOST
+from pyexim.retry.errors import ERRNO_EXPANDFAIL, ERRNO_HRETRY, ERRNO_RCPT4XX, ERRNO_TLSFAILURE, ERRNO_UNKNOWNHOST
 from pyexim.transports.base import DEFER, FAIL, OK, PENDING, Result, TransportRun
 from pyexim.transports.smtp_errors import HOST, MESSAGE, RECIPIENT, Failure
 
@@ -64,6 +64,8 @@ class Attempt:
     flags: list[str] = field(default_factory=list)
     auth: tuple[str, ...] | None = None
     """By which authenticator, as whom and with which AUTH= the message goes there."""
+    tls: dict[str, str] = field(default_factory=dict)
+    """What log lines say of encryption."""
 
 
 def find_port(source: str | None, protocol: str, scope: Scope, name: str) -> int:
@@ -320,7 +322,7 @@ class HostLoop:
             address = batch[number]
             result = self._result(address, {"ok": OK, "fail": FAIL, "defer": PENDING}[told.status], told.text,
                                   told.errno, told.more_errno, attempt)
-            result.flags = tuple(attempt.flags)
+            result.flags, result.tls = tuple(attempt.flags), attempt.tls
             result.confirmation = told.confirmation
             result.size = outcome.size
             if told.status == "ok":
@@ -364,7 +366,7 @@ class HostLoop:
         """Note a failure for all that are left (a recipient error: for the one it is about)."""
         run, host = self.run, attempt.host
         self.last = (failure, attempt)
-        if (failure.with_host or not failure.text) and (
+        if (failure.with_host or not failure.text) and failure.errno != ERRNO_TLSFAILURE and (
                 failure.kind == HOST or (failure.kind == MESSAGE and not failure.permanent
                                          and not run.scope.config.main.mua_wrapper)):
             self._log(failure, attempt)

@@ -26,7 +26,7 @@ class SmtpOptions(TransportOptions):
         doc="How many messages go down one connection; 0 for no limit.")
     dane_require_tls_ciphers: str | None = option(STRING, None, expanded=True, spec="30.4",
         doc="Ciphers for connections with DANE.",
-        no_effect="TLS is not there yet on the client's side")
+        no_effect="DANE is not there yet")
     data_timeout: int = option(TIME, 300, spec="30.4",
         doc="How long sending a block of the message may take.")
     delay_after_cutoff: bool = option(BOOL, True, spec="30.4",
@@ -77,12 +77,12 @@ class SmtpOptions(TransportOptions):
         doc="Look hosts up with the system's means instead of the DNS.")
     gnutls_compat_mode: bool = option(BOOL, False, spec="30.4",
         doc="Compatibility of GnuTLS.",
-        no_effect="TLS is not there yet on the client's side")
+        no_effect="this program uses OpenSSL, not GnuTLS")
     helo_data: str | None = option(STRING, None, expanded=True, spec="30.4",
         doc="Name by which we introduce ourselves.")
     host_name_extract: str | None = option(STRING_LIST, None, expanded=True, spec="30.4",
         doc="How the answer to EHLO names one of many servers.",
-        no_effect="TLS is not there yet on the client's side")
+        no_effect="TLS sessions are not resumed yet on the client's side")
     hosts: str | None = option(STRING_LIST, None, expanded=True, spec="30.4",
         doc="Hosts to deliver to, when the router gives none.")
     hosts_avoid_esmtp: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
@@ -90,18 +90,17 @@ class SmtpOptions(TransportOptions):
     hosts_avoid_pipelining: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
         doc="Hosts whose offer of PIPELINING is not taken.")
     hosts_avoid_tls: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
-        doc="Hosts with which TLS is not tried.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Hosts with which TLS is not tried.")
     hosts_max_try: int = option(INT, 5, spec="30.4",
         doc="How many addresses of hosts are tried for one delivery.")
     hosts_max_try_hardlimit: int = option(INT, 50, spec="30.4",
         doc="How many addresses of hosts are tried at the very most.")
     hosts_nopass_tls: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
         doc="Hosts whose TLS connections stay with their process.",
-        no_effect="TLS is not there yet on the client's side")
+        no_effect="TLS connections are never passed to other processes")
     hosts_noproxy_tls: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
         doc="Hosts whose TLS connections are not relayed to other processes.",
-        no_effect="TLS is not there yet on the client's side")
+        no_effect="TLS connections are never passed to other processes")
     hosts_override: bool = option(BOOL, False, spec="30.4",
         doc="Use hosts even if the router gives some.")
     hosts_pipe_connect: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
@@ -111,34 +110,31 @@ class SmtpOptions(TransportOptions):
         doc="Try hosts in random order.")
     hosts_request_ocsp: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
         doc="Hosts asked for a stapled certificate status.",
-        no_effect="TLS is not there yet on the client's side")
+        no_effect="OCSP is not there yet on the client's side")
     hosts_require_alpn: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
-        doc="Hosts that must agree on ALPN.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Hosts that must agree on ALPN; as that is not there yet, delivery to them is deferred.")
     hosts_require_auth: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
         doc="Hosts with which we must authenticate.")
     hosts_require_dane: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
         doc="Hosts that need DANE; as that is not there yet, delivery to them is deferred.")
     hosts_require_ocsp: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
-        doc="Hosts that must send a certificate status.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Hosts that must send a certificate status; as that is not there yet, delivery to them is deferred.")
     hosts_require_tls: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
-        doc="Hosts with which TLS is required; as that is not there yet, delivery to them is deferred.")
+        doc="Hosts with which TLS is required.")
     hosts_try_auth: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
         doc="Hosts with which we try to authenticate.")
     hosts_try_chunking: str | None = option(HOST_LIST, "*", expanded=True, spec="30.4",
         doc="Hosts whose offer of CHUNKING is taken.")
     hosts_try_dane: str | None = option(HOST_LIST, "*", expanded=True, spec="30.4",
         doc="Hosts for which DANE is tried.",
-        no_effect="TLS is not there yet on the client's side")
+        no_effect="DANE is not there yet")
     hosts_try_fastopen: str | None = option(HOST_LIST, "*", expanded=True, spec="30.4",
         doc="Hosts for which TCP Fast Open is tried.",
         no_effect="the server speaks first in SMTP, so that nothing is gained but on rare systems")
     hosts_try_prdr: str | None = option(HOST_LIST, "*", expanded=True, spec="30.4",
         doc="Hosts whose offer of PRDR is taken.")
     hosts_verify_avoid_tls: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
-        doc="Hosts with which callouts do not try TLS.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Hosts with which callouts do not try TLS.")
     interface: str | None = option(STRING_LIST, None, expanded=True, spec="30.4",
         doc="Local address from which to connect.")
     keepalive: bool = option(BOOL, True, spec="30.4",
@@ -164,43 +160,32 @@ class SmtpOptions(TransportOptions):
     socks_proxy: str | None = option(STRING, None, expanded=True, spec="30.4",
         doc="Proxies for connections; as they are not there yet, a setting defers.")
     tls_alpn: str | None = option(STRING, None, expanded=True, spec="30.4",
-        doc="Protocol names offered in TLS.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Protocol names offered in TLS.")
     tls_certificate: str | None = option(STRING, None, expanded=True, spec="30.4",
-        doc="Certificate of the client.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Certificate of the client.")
     tls_crl: str | None = option(STRING, None, expanded=True, spec="30.4",
-        doc="Revoked certificates.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Revoked certificates.")
     tls_dh_min_bits: int = option(INT, 1024, spec="30.4",
         doc="Smallest Diffie-Hellman prime.",
-        no_effect="TLS is not there yet on the client's side")
+        no_effect="the library's own limit holds, which is higher")
     tls_privatekey: str | None = option(STRING, None, expanded=True, spec="30.4",
-        doc="Key of the client's certificate.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Key of the client's certificate.")
     tls_require_ciphers: str | None = option(STRING, None, expanded=True, spec="30.4",
-        doc="Ciphers that are allowed.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Ciphers that are allowed.")
     tls_resumption_hosts: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
         doc="Hosts with which TLS sessions are resumed.",
-        no_effect="TLS is not there yet on the client's side")
+        no_effect="TLS sessions are not resumed yet on the client's side")
     tls_sni: str | None = option(STRING, None, expanded=True, spec="30.4",
-        doc="Server name sent in TLS.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Server name sent in TLS.")
     tls_tempfail_tryclear: bool = option(BOOL, True, spec="30.4",
-        doc="Deliver in clear when TLS fails for now.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Deliver in clear when TLS fails for now.")
     tls_try_verify_hosts: str | None = option(HOST_LIST, "*", expanded=True, spec="30.4",
-        doc="Hosts whose certificate is checked without consequences.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Hosts whose certificate is checked without consequences.")
     tls_verify_cert_hostnames: str | None = option(HOST_LIST, "*", expanded=True, spec="30.4",
-        doc="Hosts whose name must be in the certificate.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Hosts whose name must be in the certificate.")
     tls_verify_certificates: str | None = option(STRING, "system", expanded=True, spec="30.4",
-        doc="Certificates that are trusted.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Certificates that are trusted.")
     tls_verify_hosts: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
-        doc="Hosts whose certificate must be valid.",
-        no_effect="TLS is not there yet on the client's side")
+        doc="Hosts whose certificate must be valid.")
     utf8_downconvert: int | str = option(INT, -1, expanded=True, spec="30.4",
         doc="Conversion of addresses to ASCII: 1 always, 0 never, -1 where the host does not offer SMTPUTF8.")

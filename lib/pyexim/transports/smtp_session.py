@@ -15,6 +15,7 @@ from pyexim.base.errors import RemoteProtocolError
 from pyexim.base.octets import shown, to_bytes
 from pyexim.base.record import dataclass, field
 from pyexim.model.address import Address
+from pyexim.model.connection import TlsFacts
 from pyexim.model.host import Host
 from pyexim.model.message import Message
 from pyexim.net.channel import Channel
@@ -27,6 +28,7 @@ from pyexim.transports.write import Copy, WriteError, stream_smtp, to_chunking, 
 if TYPE_CHECKING:
     from pyexim.auth.client import Authenticated, Conversation
     from pyexim.log.debug import Dialogue
+    from pyexim.tls.channel import TlsChannel
 
 INLINE: Final = 256 * 1024
 """A message up to this size goes by BDAT in the same group as its commands."""
@@ -74,7 +76,7 @@ class Session:
 
     def __init__(self, channel: Channel, host: Host, limits: Limits, client: SmtpClient,
                  dialogue: Dialogue | None = None) -> None:
-        self.channel = channel
+        self.channel: Channel | TlsChannel = channel
         self.host = host
         self.limits = limits
         self.client = client
@@ -82,6 +84,7 @@ class Session:
         """What shows the commands and replies under -v and -d."""
         self.on_close: Callable[[], object] | None = None
         self.authenticated = False
+        self.tls: TlsFacts | None = None
 
     # -- the dialogue
 
@@ -141,6 +144,12 @@ class Session:
             verb = "LHLO" if client.lmtp else "HELO"
             return errors.refused(Awaited(Awaiting.HELLO, f"{verb} {helo}"), answer or Answer(0, ""), self.host)
         return None
+
+    def start_tls(self) -> Answer | Failure:
+        """Ask for TLS; the server's answer."""
+        self.client.start_tls()
+        failure = self.run(self.limits.command)
+        return failure or self.client.last_answer or Answer(0, "")
 
     def authenticate(self, conversation: Conversation) -> Authenticated | Failure:
         """Go through a conversation about who we are."""

@@ -2,7 +2,7 @@
 
 Results are kept in the hints database "callout": one record per domain (does it take the empty sender,
 postmaster, a random local part), one per address, or per address and sender where the sender is not
-empty.  The conversation is EHLO or HELO, AUTH as the transport would, MAIL, RCPT, QUIT; STARTTLS is not used yet.
+empty.  The conversation is EHLO or HELO, STARTTLS and AUTH as the transport would, MAIL, RCPT, QUIT.
 Spec: sections "Callout verification", "Additional parameters for callouts", "Callout caching".
 """
 
@@ -13,7 +13,6 @@ import socket
 from functools import partial
 from typing import Any, Final
 
-from pyexim.auth.client import Authenticated
 from pyexim.base.errors import ExpansionError
 from pyexim.base.octets import is_digits, lower
 from pyexim.base.record import dataclass, field, replace
@@ -22,14 +21,12 @@ from pyexim.expand.lists import split_list
 from pyexim.expand.scope import Scope
 from pyexim.model.address import Address
 from pyexim.model.host import Host
-from pyexim.smtp.client import Answer, Awaited, Awaiting
-from pyexim.transports import smtp_auth
-from pyexim.transports import smtp_errors as errors
+from pyexim.transports import smtp_tls
 from pyexim.transports.smtp import Smtp
 from pyexim.transports.smtp_errors import Failure
-from pyexim.transports.smtp_hosts import Unable
 from pyexim.transports.smtp_session import xtext
 from pyexim.verify.api import DEFER, FAIL, OK, Verified, VerifyOptions
+from pyexim.verify.introduction import encrypt, identify, start_tls
 from pyexim.verify.talk import Talk, TalkFailed
 
 DATABASE: Final = "callout"
@@ -338,64 +335,45 @@ def open_talk(plan: Plan, host: Host, scope: Scope) -> Talk:
 
 def _ask(plan: Plan, host: Host, scope: Scope, use_cache: bool) -> Outcome:
     """Make one call."""
-    talk: Talk | None = None
+    scope.host = replace(host, port=host.port or plan.port)
     try:
-        talk = open_talk(plan, host, scope)
-        talk.greeting()
-        talk.hello(plan.helo, lmtp=plan.lmtp)
-        refused = _introduce(plan, talk, host, scope)
-        if refused is not None:
-            return Outcome(DEFER, "", refused)
-        return _converse(plan, talk, scope, use_cache)
+        outcome = _call(plan, host, scope, use_cache, tls=True)
+        transport, message = plan.transport, scope.message
+        if isinstance(outcome, Failure) and transport is not None and smtp_tls.in_clear(
+                transport, outcome, host, scope, message.message_id if message is not None else None, callout=True):
+            outcome = _call(plan, host, scope, use_cache, tls=False)
+        return Outcome(DEFER, "", outcome.text) if isinstance(outcome, Failure) else outcome
     except TalkFailed as e:
         if e.code >= 500:
             return Outcome(FAIL, "mail", e.text, e.sent, e.response)
         return Outcome(DEFER, "", e.text)
     finally:
-        if talk is not None:
-            talk.quit()
+        scope.facts.pop("tls_out", None)
 
 
-def _introduce(plan: Plan, talk: Talk, host: Host, scope: Scope) -> str | None:
-    """Authenticate as the transport would, and settle AUTH= of MAIL; the text if we cannot go on."""
-    transport, scope.host = plan.transport, replace(host, port=host.port or plan.port)
-    if transport is None:
-        return None
-    authenticated = False
+def _call(plan: Plan, host: Host, scope: Scope, use_cache: bool, *, tls: bool) -> Outcome | Failure:
+    """Make one connection and ask; the failure of what the transport wants of it.  Raises TalkFailed."""
+    talk = open_talk(plan, host, scope)
+    transport = plan.transport
     try:
-        want = smtp_auth.wanted(transport, host, scope)
-        if want and "AUTH" not in talk.capabilities:
-            if want == smtp_auth.REQUIRED:
-                return smtp_auth.required(smtp_auth.NOT_OFFERED, host).text
-        elif want:
-            outcome = _authenticate(transport, talk, host, scope)
-            failure = outcome if isinstance(outcome, Failure) else smtp_auth.judge(outcome, want, host)
+        if transport is not None and transport.protocol == "smtps":
+            failure = encrypt(transport, talk, host, scope)
             if failure is not None:
-                return failure.text
-            authenticated = isinstance(outcome, Authenticated) and bool(outcome.name)
-        plan.authenticated = smtp_auth.mail_parameter(transport, authenticated, scope)
-    except Unable as e:
-        return e.text
-    return None
-
-
-def _authenticate(transport: Smtp, talk: Talk, host: Host, scope: Scope) -> Authenticated | Failure:
-    """Go through the conversation about who we are."""
-    message_id = scope.message.message_id if scope.message is not None else None
-    conversation = smtp_auth.conversation(transport, host, talk.capabilities["AUTH"], scope, message_id)
-    try:
-        line = next(conversation)
-        while True:
-            code = talk.command(line.text, line.shown)
-            line = conversation.send(Answer(code, talk.response))
-    except StopIteration as end:
-        outcome: Authenticated = end.value
-        return outcome
-    except TalkFailed as e:
-        what = Awaited(Awaiting.AUTH, talk.sent)
-        if e.error is None:
-            return errors.malformed(what, talk.response, host)
-        return errors.timed_out(what, host, 0) if isinstance(e.error, TimeoutError) else errors.closed(what, host, None)
+                return failure
+        talk.greeting()
+        talk.hello(plan.helo, lmtp=plan.lmtp)
+        if transport is not None and transport.protocol != "smtps":
+            failure = start_tls(transport, plan.helo, talk, host, scope, wanted=tls)
+            if failure is not None:
+                return failure
+        if transport is not None:
+            identity = identify(transport, talk, host, scope)
+            if isinstance(identity, Failure):
+                return identity
+            plan.authenticated = identity
+        return _converse(plan, talk, scope, use_cache)
+    finally:
+        talk.quit()
 
 
 def _converse(plan: Plan, talk: Talk, scope: Scope, use_cache: bool) -> Outcome:

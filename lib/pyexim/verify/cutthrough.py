@@ -26,7 +26,7 @@ from pyexim.verify.talk import Talk, TalkFailed
 
 _UNFIT: Final = ("transport_filter", "dkim_domain", "socks_proxy", "event_action", "return_path", "shadow_transport",
                  "hosts_require_tls", "hosts_require_dane", "hosts_require_auth", "hosts_try_auth", "serialize_hosts",
-                 "max_parallel", "body_only", "headers_only")
+                 "max_parallel", "body_only", "headers_only", "authenticated_sender_force")
 """Options of a transport with which a delivery is more than what is done here."""
 
 

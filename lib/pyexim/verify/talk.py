@@ -19,6 +19,7 @@ from pyexim.smtp.client import parse_capabilities
 
 if TYPE_CHECKING:
     from pyexim.log.debug import Dialogue
+    from pyexim.tls.channel import TlsChannel
 
 MAX_REPLY: Final = 65536
 _LAST: Final = re.compile(r"(?:.*\n)?(\d{3})(?: [^\n]*|)\r?\n\Z", re.ASCII | re.DOTALL)
@@ -45,9 +46,9 @@ class Talk:
 
     def __init__(self, address: str, port: int, connect_timeout: float, timeout: float,
                  interface: str | None, dialogue: Dialogue | None = None, host_name: str = "") -> None:
-        self._timeout = timeout
+        self.timeout = timeout
         self._dialogue = dialogue
-        self._channel: Channel | None = None
+        self._channel: Channel | TlsChannel | None = None
         self.sent = "initial connection"
         self.response = ""
         self.capabilities: dict[str, str] = {}
@@ -65,6 +66,22 @@ class Talk:
     def greeting(self) -> None:
         """Wait for the greeting; TalkFailed where it is no welcome."""
         self._welcome(self._reply())
+
+    def plain(self) -> Channel:
+        """Return the channel for TLS to be made of it; TalkFailed where more came in clear than the answer to
+        STARTTLS: somebody may have put it there to be taken for what the server says."""
+        assert isinstance(self._channel, Channel)
+        if self.sent == "STARTTLS" and (self._channel.has_input() or any(
+                line[3:4] != "-" for line in self.response.split("\n")[:-1])):
+            self._drop()
+            raise TalkFailed(f'response to "{self.sent}" was: {self.response!r}')
+        return self._channel
+
+    def encrypted(self, channel: TlsChannel | None) -> None:
+        """Go on with an encrypted channel; None: TLS has failed, and there is no connection any more."""
+        if channel is None:
+            self._drop()
+        self._channel = channel
 
     def hello(self, name: str, *, lmtp: bool) -> None:
         """Say EHLO, then HELO where that is refused, or LHLO; TalkFailed where both are."""
@@ -88,7 +105,7 @@ class Talk:
         if self._dialogue is not None:
             self._dialogue.sent(self.sent.encode("latin-1") + b"\r\n")
         try:
-            self._channel.write(text.encode("latin-1") + b"\r\n", monotonic() + self._timeout)
+            self._channel.write(text.encode("latin-1") + b"\r\n", monotonic() + self.timeout)
         except OSError as e:
             raise TalkFailed(f'response to "{self.sent}" was: {self._what(e)}', error=e) from None
         return self._reply(timeout)
@@ -114,7 +131,7 @@ class Talk:
 
     def _reply(self, timeout: float | None = None) -> int:
         data = b""
-        deadline = monotonic() + (timeout or self._timeout)
+        deadline = monotonic() + (timeout or self.timeout)
         assert self._channel is not None
         while True:
             try:

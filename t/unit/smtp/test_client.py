@@ -225,3 +225,22 @@ def test_any_split_gives_the_same(cuts: list[int]) -> None:
     if data:
         c.receive_data(data)
     assert c.next_event() is IDLE and c.capabilities == {"SIZE": "5", "PIPELINING": ""}
+
+
+def test_nothing_said_in_clear_holds_after_starttls() -> None:
+    """What somebody puts behind the answer to STARTTLS must not be taken for an answer of the encrypted session."""
+    client = SmtpClient()
+    client.hello("me")
+    client.data_to_send()
+    client.receive_data(b"250-x\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n")
+    client.start_tls()
+    assert client.data_to_send() == b"STARTTLS\r\n"
+    client.receive_data(b"220 go\r\n")
+    client.tls_started()
+    assert client.capabilities == {}
+    for extra in (b"250-evil", b"250-evil\r\n", b"250 evil\r\n"):
+        client = SmtpClient()
+        client.start_tls()
+        client.receive_data(b"220 go\r\n" + extra)
+        with pytest.raises(RemoteProtocolError):
+            client.tls_started()
