@@ -20,6 +20,7 @@ from pyexim.acl.run import DEFER, FAIL, OK, AclRun, Step
 from pyexim.acl.where import NAMES
 from pyexim.base.octets import SPACE
 from pyexim.base.record import dataclass
+from pyexim.hints.stored import find_object, is_number
 
 DATABASE: Final = "ratelimit"
 _NUMBER: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([KMGkmg]?)\Z", re.ASCII)
@@ -178,16 +179,14 @@ def _check(run: AclRun, p: Parameters) -> int:
 
 def _update(hints: Any, key: str, p: Parameters, now: float) -> float:
     """Compute the rate with the event at hand, and remember it as the mode allows."""
-    record = _read(hints, key)
+    record = find_object(hints, DATABASE, key, "rate", "time")
     count = p.count or 0.0
     events: dict[str, float] = {}
     began = now
     if record is not None and p.unique is not None:
-        began = record.get("began", now)
-        if now - began < p.period:
-            events = record.get("events", {})
-        else:
-            began = now
+        known, seen = record.get("events"), record.get("began")
+        if is_number(seen) and isinstance(known, dict) and now - seen < p.period:
+            began, events = seen, known
     if p.mode == "readonly" or (p.unique is not None and p.unique in events):
         count = 0.0
     if record is None:
@@ -205,16 +204,3 @@ def _update(hints: Any, key: str, p: Parameters, now: float) -> float:
         value["began"], value["events"] = began, events
     hints.put(DATABASE, key, json.dumps(value, separators=(",", ":")), now)
     return rate
-
-
-def _read(hints: Any, key: str) -> dict[str, Any] | None:
-    """Return a record; None where there is none that can be read."""
-    text = hints.get(DATABASE, key)
-    if text is None:
-        return None
-    try:
-        record = json.loads(text)
-        float(record["rate"]), float(record["time"])
-    except (ValueError, TypeError, KeyError):
-        return None
-    return record  # type: ignore[no-any-return]

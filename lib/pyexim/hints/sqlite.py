@@ -27,6 +27,7 @@ _BUSY_SECONDS: Final = 2.0
 _SCHEMA: Final = "CREATE TABLE IF NOT EXISTS hints(key TEXT PRIMARY KEY, value TEXT, written REAL) WITHOUT ROWID"
 _WAIT_SCHEMA: Final = ("CREATE TABLE IF NOT EXISTS waiting(host TEXT, message_id TEXT, "
                        "PRIMARY KEY(host, message_id)) WITHOUT ROWID")
+_IS_SCHEMA: Final = "SELECT 1 FROM sqlite_master WHERE sql = ?"
 _GET: Final = "SELECT value, written FROM hints WHERE key = ?"
 _PUT: Final = "INSERT OR REPLACE INTO hints(key, value, written) VALUES(?, ?, ?)"
 _abandoned: list[Any] = []
@@ -67,8 +68,7 @@ class SqliteHints:
 
     def get_written(self, database: str, key: str) -> tuple[str, float] | None:
         """Return (value, time of writing) for a key."""
-        found: tuple[str, float] | None = self._run(database, False, lambda c: c.execute(
-            _GET, (key,)).fetchone(), None)
+        found = _checked(self._run(database, False, lambda c: c.execute(_GET, (key,)).fetchone(), None))
         if self._trace is not None:
             self._trace(f"{database}: read key={key}{'' if found is not None else ': not found'}")
         return found
@@ -105,7 +105,7 @@ class SqliteHints:
         """Add one to a count in one step, unless it has reached the limit; True too where that cannot be done now."""
         def work(c: sqlite3.Connection) -> bool:
             c.execute("BEGIN IMMEDIATE")
-            count = counted(c.execute(_GET, (key,)).fetchone(), now, life)
+            count = counted(_checked(c.execute(_GET, (key,)).fetchone()), now, life)
             if count < limit:
                 c.execute(_PUT, (key, str(count + 1), now))
             c.execute("COMMIT")
@@ -116,7 +116,7 @@ class SqliteHints:
         """Take one off a count in one step."""
         def work(c: sqlite3.Connection) -> None:
             c.execute("BEGIN IMMEDIATE")
-            left = counted(c.execute(_GET, (key,)).fetchone(), now, now) - 1
+            left = counted(_checked(c.execute(_GET, (key,)).fetchone()), now, now) - 1
             if left > 0:
                 c.execute(_PUT, (key, str(left), now))
             else:
@@ -126,8 +126,9 @@ class SqliteHints:
 
     def items(self, database: str) -> list[tuple[str, str, float]]:
         """Return all (key, value, written), for the maintenance tools."""
-        return self._run(database, False, lambda c: c.execute(
+        rows: list[tuple[Any, ...]] = self._run(database, False, lambda c: c.execute(
             "SELECT key, value, written FROM hints ORDER BY key").fetchall(), [])
+        return [(row[0], *found) for row in rows if _is_text(row[0]) and (found := _checked(row[1:])) is not None]
 
     # -- messages waiting for a host
 
@@ -138,15 +139,16 @@ class SqliteHints:
 
     def next_waiting(self, transport: str, host: str, exclude: set[str], limit: int) -> list[str]:
         """Return up to ``limit`` ids of messages that wait for a host, oldest first, without taking them out."""
-        rows: list[tuple[str]] = self._run("wait-" + transport, False, lambda c: c.execute(
+        rows: list[tuple[Any]] = self._run("wait-" + transport, False, lambda c: c.execute(
             "SELECT message_id FROM waiting WHERE host = ? ORDER BY message_id LIMIT ?",
             (host, limit + len(exclude))).fetchall(), [])
-        return [row[0] for row in rows if row[0] not in exclude][:limit]
+        return [row[0] for row in rows if _is_text(row[0]) and row[0] not in exclude][:limit]
 
     def all_waiting(self, transport: str) -> list[tuple[str, str]]:
         """Return all (host, message id), for the maintenance tools."""
-        return self._run("wait-" + transport, False, lambda c: c.execute(
+        rows: list[tuple[Any, Any]] = self._run("wait-" + transport, False, lambda c: c.execute(
             "SELECT host, message_id FROM waiting ORDER BY host, message_id").fetchall(), [])
+        return [(host, message_id) for host, message_id in rows if _is_text(host) and _is_text(message_id)]
 
     def remove_waiting(self, transport: str, host: str, message_ids: list[str]) -> None:
         """Forget that messages wait for a host."""
@@ -213,7 +215,7 @@ class SqliteHints:
             elif "locked" not in str(e):
                 self._say(f"hints database {path}: {e}")
                 self._forget(database)
-        except sqlite3.DatabaseError as e:
+        except sqlite3.Error as e:
             self._rollback(database)
             self._set_aside(database, path, str(e))
         except OSError as e:
@@ -228,10 +230,14 @@ class SqliteHints:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o640))
             self._own(path)
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.text_factory = _decode
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute(_WAIT_SCHEMA if database.startswith("wait-") else _SCHEMA)
+            schema = _WAIT_SCHEMA if database.startswith("wait-") else _SCHEMA
+            connection.execute(schema)
+            if connection.execute(_IS_SCHEMA, (schema.replace("IF NOT EXISTS ", ""),)).fetchone() is None:
+                raise sqlite3.DatabaseError("its tables are others")
         except BaseException:
             connection.close()
             raise
@@ -280,6 +286,28 @@ class SqliteHints:
             self._log(text)
 
 
-def _is_damage(e: Exception) -> bool:
-    text = str(e)
-    return "malformed" in text or "not a database" in text or "no such table" in text or "no such column" in text
+_DAMAGE: Final = frozenset({1, 11, 17, 19, 20, 24, 26})
+"""SQLite's codes for a file that is none of ours: error in a statement, which are always the same; corrupt; schema;
+constraint; mismatch; format; not a database."""
+
+
+def _is_damage(e: sqlite3.Error) -> bool:
+    code = getattr(e, "sqlite_errorcode", 0) & 0xff
+    return code in _DAMAGE and "transaction" not in str(e)
+
+
+def _decode(data: bytes) -> str:
+    """Return a stored text; what is none of ours gets characters that ``_is_text`` finds."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _is_text(value: object) -> bool:
+    """Tell whether something that was read is a text as we write it: one character per octet."""
+    return isinstance(value, str) and (value.isascii() or max(value) <= "\xff")
+
+
+def _checked(row: tuple[Any, ...] | None) -> tuple[str, float] | None:
+    """Return (value, time of writing) of a record, whatever the file holds; None where it is none."""
+    if row is None or not _is_text(row[0]) or not isinstance(row[1], (int, float)):
+        return None
+    return row[0], float(row[1])

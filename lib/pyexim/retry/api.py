@@ -22,6 +22,7 @@ from pyexim.retry.schedule import next_try
 
 DATABASE = "retry"
 _MAX_TEXT = 400
+_MAX_TIME = float(1 << 40)
 
 
 @dataclass(slots=True)
@@ -109,6 +110,8 @@ def parse_record(text: str) -> RetryRecord | None:
     parts = text.split(" ", 6)
     try:
         first, last, following = float(parts[0]), float(parts[1]), float(parts[2])
+        if not all(0 <= when < _MAX_TIME for when in (first, last, following)):
+            return None
         return RetryRecord(first, last, following, parts[3] == "1", int(parts[4]), int(parts[5]),
                            parts[6] if len(parts) > 6 else "")
     except (ValueError, IndexError):

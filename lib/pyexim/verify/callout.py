@@ -19,6 +19,7 @@ from pyexim.base.record import dataclass, field, replace
 from pyexim.expand.engine import expand
 from pyexim.expand.lists import split_list
 from pyexim.expand.scope import Scope
+from pyexim.hints.stored import find_object
 from pyexim.model.address import Address
 from pyexim.model.host import Host
 from pyexim.transports import smtp_tls
@@ -203,26 +204,13 @@ def plan_of(address: Address, role: str, scope: Scope, options: VerifyOptions) -
 
 # -- the cache
 
-def _read(hints: Any, key: str) -> dict[str, Any] | None:
-    text = hints.get(DATABASE, key)
-    if text is None:
-        return None
-    try:
-        record = json.loads(text)
-        float(record["time"])
-    except (ValueError, TypeError, KeyError):
-        return None
-    return record  # type: ignore[no-any-return]
-
-
 def _from_cache(plan: Plan, scope: Scope) -> Verified | None:
     """Answer from the cache, or fill ``plan.record`` with what is known of the domain."""
     main, hints, now = scope.config.main, scope.services.hints, scope.services.clock.time()
-    known = _read(hints, plan.domain)
+    known = find_object(hints, DATABASE, plan.domain, "time", "postmaster_time", "random_time")
     if known is not None:
         record = DomainRecord(known.get("result", UNKNOWN), known.get("postmaster", UNKNOWN),
-                              known.get("postmaster_time", 0.0), known.get("random", UNKNOWN),
-                              known.get("random_time", 0.0))
+                              known["postmaster_time"], known.get("random", UNKNOWN), known["random_time"])
         negative = record.result in (REJECT, NULL_REJECTED) or record.postmaster == REJECT
         limit = main.callout_domain_negative_expire if negative else main.callout_domain_positive_expire
         if now - known["time"] <= limit:
@@ -236,7 +224,7 @@ def _from_cache(plan: Plan, scope: Scope) -> Verified | None:
                 return _known_failure(plan, "postmaster", CACHED_DOMAIN)
             if record.random != UNKNOWN and now - record.random_time > main.callout_domain_positive_expire:
                 record.random = UNKNOWN
-    known = _read(hints, plan.address_key)
+    known = find_object(hints, DATABASE, plan.address_key, "time")
     if known is None:
         return None
     accepted = known.get("result") == ACCEPT
