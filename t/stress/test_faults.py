@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from disturb import FAULTS, KILL, KILL_ALL, NONE, Faults, copies, mailbox, message, missing
 from live import PROGRAM, Client, Live, mail_user, wait_until
-from stress import FAULTS, KILL, KILL_ALL, NONE, Faults, copies, mailbox, message, missing
 
 from compare import Sink
 
@@ -162,7 +162,8 @@ def command(lab: Lab, arguments: list[str], stdin: str) -> subprocess.CompletedP
 
 def interactive(lab: Lab) -> None:
     """-bs with two messages."""
-    two = ((1, "x@far.example", ["alice@test.example", "mary@test.example"]), (2, "x@far.example", ["bob@test.example"]))
+    two = ((1, "x@far.example", ["alice@test.example", "mary@test.example"]),
+           (2, "x@far.example", ["bob@test.example"]))
     lab.untaken |= {(n, r) for n, _, to in two for r in to}
     done = command(lab, ["-odq", "-bs"], "HELO x\n" + batch(two) + "QUIT\n")
     lines = done.stdout.splitlines()
@@ -260,7 +261,7 @@ def make_lab(scenario: Scenario, faults: Faults) -> Iterator[Lab]:
 
 
 def perform(scenario: Scenario, faults: Faults, fault: str, point: int) -> tuple[int, int]:
-    """Run a scenario with one fault and look at what came of it; how many calls there were, and how many changed files."""
+    """Run a scenario with one fault and look at what came of it; how many calls there were, how many changed files."""
     kind, error = FAULTS.get(fault, (NONE, 0))
     with make_lab(scenario, faults) as lab:
         faults.arm(kind, point, below=lab.live.top / scenario.below, error=error)

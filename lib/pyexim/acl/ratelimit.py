@@ -184,9 +184,9 @@ def _update(hints: Any, key: str, p: Parameters, now: float) -> float:
     events: dict[str, float] = {}
     began = now
     if record is not None and p.unique is not None:
-        known, seen = record.get("events"), record.get("began")
-        if is_number(seen) and isinstance(known, dict) and now - seen < p.period:
-            began, events = seen, known
+        known, since = record.get("events"), record.get("began")
+        if isinstance(known, dict) and is_number(since) and now - float(since or 0) < p.period:
+            began, events = float(since or 0), known
     if p.mode == "readonly" or (p.unique is not None and p.unique in events):
         count = 0.0
     if record is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import socket
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from pyexim.base.errors import ExpansionError
 from pyexim.base.octets import is_digits, lower

@@ -176,7 +176,8 @@ def test_files_that_may_only_be_read(tmp_path: Path) -> None:
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["time", "rate", "x"]), inner), max_leaves=8)
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["time", "rate", "x"]), inner),
+    max_leaves=8)
 
 
 @given(JSON | st.text())
