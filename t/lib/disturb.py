@@ -66,6 +66,8 @@ class Faults:
                           f'exec {ROOT}/.venv/bin/python -I -S {main} "$0" "$@"\n')
         script.chmod(0o755)
         self.program = str(script)
+        self.fault = NONE
+        """What ``arm`` was told last."""
 
     def __enter__(self) -> Faults:
         return self
@@ -79,6 +81,7 @@ class Faults:
 
         Calls that fail are those below the directory; a process is also killed at what it sends to others.
         """
+        self.fault = fault
         channels = fault not in (FAIL_ONCE, FAIL_ON)
         processes = _HEAD.unpack_from(self._map)[7]
         _HEAD.pack_into(self._map, 0, 0, 0, target, NONE, error, channels, 0, processes)
@@ -96,9 +99,9 @@ class Faults:
         return _HEAD.unpack_from(self._map)[:2]
 
     @property
-    def fired(self) -> bool:
-        """Whether a call was disturbed."""
-        return bool(_HEAD.unpack_from(self._map)[6])
+    def fired(self) -> int:
+        """The process whose call was disturbed; 0 where none was."""
+        return int(_HEAD.unpack_from(self._map)[6])
 
     @property
     def what(self) -> str:

@@ -308,6 +308,15 @@ class Live:
         self.master = None
         return []
 
+    def kill(self) -> None:
+        """End the daemon's first process at once, as a crash does."""
+        if self.master is not None:
+            with contextlib.suppress(psutil.Error):
+                self.master.kill()
+            if self._popen is not None:
+                self._popen.wait(PATIENCE)
+            self.master = None
+
     def client(self, source: str = "127.0.0.1") -> Client:
         """Return a new connection."""
         return Client(self.port, source)

@@ -32,7 +32,7 @@ static struct state {
     long target;
     int fault, error;
     int channels;                      /* sockets and pipes count too */
-    int fired;
+    int fired;                         /* the process whose call was disturbed */
     int processes;
     int pid[MAX_PROCESSES];
     char below[512];
@@ -93,7 +93,7 @@ static int disturbed(const char *call, const char *path)
     long number = __sync_add_and_fetch(&state->counted, 1);
     if (fault == NONE || (fault == FAIL_ON ? number < state->target : number != state->target))
         return 0;
-    if (__sync_bool_compare_and_swap(&state->fired, 0, 1))
+    if (__sync_bool_compare_and_swap(&state->fired, 0, getpid()))
         snprintf(state->what, sizeof state->what, "%s %s", call, path);
     if (fault == FAIL_ONCE || fault == FAIL_ON) {
         errno = state->error;

@@ -270,8 +270,9 @@ def run(process: Process) -> int:
         process.log.settings = replace(process.log.settings, use_file=False, use_syslog=False)
     process_log(process).answer()
     if process.log.selected("arguments"):
-        shown = " ".join(_quoted(a) for a in [command.name, *sys.argv[2:]])
-        process.log.main(f"cwd={process.services.initial_cwd} {len(sys.argv) - 1} args: {shown}")
+        words = command.command_line
+        shown = " ".join(_quoted(word) for word in words)
+        process.log.main(f"cwd={process.services.initial_cwd} {len(words)} args: {shown}")
     debug = process.services.debug
     if debug is None or command.debug is None or not debug.chosen:
         return MODES[command.mode](process)

@@ -66,7 +66,8 @@ def lost(session: Session, phase: str) -> None:
     if phase == "data" or session.incoming is not None:
         incoming = session.incoming
         where = lost_where(incoming) if incoming is not None else " (header)"
-        log.main(f"{connection_info(conn, log, inetd=session.inetd)} lost while reading message data{where}")
+        log.main(f"{connection_info(conn, log, inetd=session.inetd)} lost while reading message data{where}",
+                 selector="lost_incoming_connection")
         session.core.send_raw(b"421 Lost incoming connection\r\n")
     elif session.core.state in ("sender", "ready"):
         session.incomplete("connection lost")
@@ -122,11 +123,19 @@ def run_notquit(session: Session, reason: str) -> None:
     acl.run_acl("notquit", source, session.scope)
 
 
+def log_dropped(session: Session) -> None:
+    """Log the end of a connection by the verb drop, where its beginning was logged."""
+    session.log.main(f"{connection_info(session.conn, session.log, inetd=session.inetd)} closed by DROP in ACL",
+                     message_id=session.dropped_id, selector="smtp_connection")
+
+
 def end(session: Session) -> None:
     """Log what is to be logged of the end of a session, after the ACL for those that do not end with QUIT."""
     log, conn = session.log, session.conn
     if session.welcomed:
         run_notquit(session, session.notquit_reason or "local-error")
+    if session.notquit_reason == "acl-drop":
+        log_dropped(session)
     session.drop_incoming()
     if session.welcomed and session.mails == 0 and log.selected("smtp_no_mail"):
         history = _history(session).replace("  C=", " C=")

@@ -268,16 +268,15 @@ class Incoming:
         fixups.fix(self.fields, self.message, self.scope, self.controls, self.origin)
         log = self.scope.services.log
         message = self.message
-        if log.selected("size_reject"):
-            # A session is read to its end, other input only until it is too much.
-            c = self.collector
-            read = c.size + (1 if c.header_size else 0) if self.smtp else self.size_limit + 1
-            if self.chunked:
-                read += c.body_lines
-            who = host_and_ident(message.conn, log, interface=False)
-            text = (f"rejected from <{message.sender_address}> {who}: message too big: "
-                    f"read={read} max={self.size_limit}")
-            log.reject(text, message_id=message.message_id, headers=self.reject_headers())
+        # A session is read to its end, other input only until it is too much.
+        c = self.collector
+        read = c.size + (1 if c.header_size else 0) if self.smtp else self.size_limit + 1
+        if self.chunked:
+            read += c.body_lines
+        who = host_and_ident(message.conn, log, interface=False)
+        text = f"rejected from <{message.sender_address}> {who}: message too big: read={read} max={self.size_limit}"
+        log.reject(text, message_id=message.message_id, headers=self.reject_headers(),
+                   also_main=log.selected("size_reject"))
         return Outcome(552, "Message size exceeds maximum permitted", problem="size", detail=f"{self.size_limit}")
 
     def spool_failed(self, error: OSError) -> Outcome:

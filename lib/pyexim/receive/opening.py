@@ -90,7 +90,8 @@ def _check_host(session: Session) -> bool:
 
         conn.sender_ident = query(conn, main.rfc1413_query_timeout, session.log)
     if main.host_reject_connection and session.matches(main.host_reject_connection, "host_reject_connection"):
-        session.log.reject(f"refused connection from {full_host(conn, session.log)} (host_reject_connection)")
+        session.log.reject(f"refused connection from {session.who_untagged()} (host_reject_connection)",
+                           also_main=session.log.selected("connection_reject"))
         session.core.send(Reply(554, "SMTP service not available", True))
         return False
     if session.inetd and main.smtp_load_reserve is not None and session.run.load_average() > main.smtp_load_reserve:
@@ -133,6 +134,7 @@ def _connect_acl(session: Session) -> bool:
     if result.status == acl.DROP:
         session.flush()
         closing.run_notquit(session, "acl-drop")
+        closing.log_dropped(session)
     return False
 
 

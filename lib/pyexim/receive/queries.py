@@ -38,7 +38,8 @@ def vrfy(session: Session, command: Command) -> None:
     if not parsed.domain_at:
         if not session.takes_unqualified("recipient"):
             session.core.reply(501, f"{argument}: recipient address must contain a domain")
-            session.log.reject(f"unqualified verify rejected: <{parsed.address}> {session.who()}", also_main=False)
+            session.log.reject(f"unqualified verify rejected: <{parsed.address}> {session.who()}",
+                               also_main=session.log.selected("smtp_syntax_error"))
             return
         address = taint(f"{address}@{main.qualify_recipient}")
     result = acl.run_acl("vrfy", main.acl_smtp_vrfy, session.scope)

@@ -99,6 +99,8 @@ class Session:
         self.notquit_reason = ""
         self.logged_connection = False
         self.exit_code = 0
+        self.dropped_id: str | None = None
+        """The message after which the verb drop ended the session."""
         self.unqualified: dict[str, bool] = {}
         self.shown_lists: dict[str, bool] = {}
         """With -d and -bh: the host lists that have been shown, and what they said."""
@@ -503,6 +505,8 @@ class Session:
             if collector.header_ended or not total:
                 total += 2
             outcome.text = f" {event.size} byte chunk, total {total}\n{outcome.text}"
+        if outcome.drop:
+            self.dropped_id = incoming.message.message_id
         self.answer(outcome)
         stored = outcome.accepted and incoming.stored
         self.incoming = None

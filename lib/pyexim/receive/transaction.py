@@ -113,7 +113,8 @@ def mail(session: Session, command: Command) -> None:
     given = address
     if address and not parsed.domain_at:
         if not session.takes_unqualified("sender"):
-            session.log.reject(f"unqualified sender rejected: <{path.strip('<>')}> {session.who()}", also_main=False)
+            session.log.reject(f"unqualified sender rejected: <{path.strip('<>')}> {session.who()}",
+                               also_main=session.log.selected("smtp_syntax_error"))
             core.reply(501, f"{path}: sender address must contain a domain")
             return
         address = taint(f"{address}@{main.qualify_domain}")
@@ -215,7 +216,8 @@ def _size_allowed(session: Session, size: int, address: str) -> bool:
     if size > 0 and limit > 0 and size > limit:
         core.reply(552, "Message size exceeds maximum permitted")
         shown = f"size={size}" if size < 0x7fffffff else f"size>={0x7fffffff}"
-        session.log.reject(f"rejected MAIL FROM:<{address}> {session.who()}: message too big: {shown} max={limit}")
+        session.log.reject(f"rejected MAIL FROM:<{address}> {session.who()}: message too big: {shown} max={limit}",
+                           also_main=session.log.selected("size_reject"))
         return False
     checks = (main.check_spool_space > 0 or main.check_spool_inodes > 0 or main.check_log_space > 0
               or main.check_log_inodes > 0 or (size > 0 and main.smtp_check_spool_space))
@@ -360,7 +362,8 @@ def _qualified_recipient(session: Session, address: str, path: str) -> str:
     assert message is not None
     if lower(address) == "postmaster" or session.takes_unqualified("recipient"):
         return taint(f"{address}@{main.qualify_recipient}")
-    session.log.reject(f"unqualified recipient rejected: {path} {session.who()}", also_main=False)
+    session.log.reject(f"unqualified recipient rejected: {path} {session.who()}",
+                       also_main=session.log.selected("smtp_syntax_error"))
     session.count_rcpt("fail")
     text = f"{path}: recipient address must contain a domain"
     session.core.reply(501, text, rejected_text=f"501 {text}")
@@ -433,9 +436,8 @@ def _open(session: Session, *, chunked: bool) -> bool:
     incoming.chunked = chunked
     incoming.settle_sender()
     if session.offered_pipelining:
-        used = session.core.pipelined
-        incoming.pipelining = ("" if used else "-") if not session.offered_pipe_connect else (
-            "." if used else ".-")
+        used = session.core.pipelined and session.conn.kind == "tcp"
+        incoming.pipelining = ("." if session.offered_pipe_connect else "") + ("" if used else "-")
     main, flags = session.main, incoming.message.flags
     if main.sender_unqualified_hosts and session.takes_unqualified("sender"):
         flags.add("allow_unqualified_sender")

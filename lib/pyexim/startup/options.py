@@ -68,6 +68,8 @@ class Command:
     brt, brw, bi, info, log, pid_file, help, check_config; "" none given."""
     name: str = "exim"
     """How the program was called."""
+    command_line: list[str] = field(default_factory=list, compare=False)
+    """The words as they were given, the name among them, for the log."""
     arguments: list[str] = field(default_factory=list)
     config_files: str | None = None
     macros: dict[str, str] = field(default_factory=dict)
@@ -158,7 +160,7 @@ class Parser:
 
     def __init__(self, name: str, arguments: list[str]) -> None:
         base = name.rpartition("/")[2]
-        self.command = Command(name=base)
+        self.command = Command(name=base, command_line=[name, *arguments])
         self.left = _NAMES.get(base, []) + arguments
         if base == "runq" and arguments and not arguments[0].startswith("-"):
             self.left.insert(1, "--")  # a time belongs to a switch that was given

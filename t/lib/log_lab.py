@@ -1,0 +1,54 @@
+"""Log selectors one by one: scenarios that leave many kinds of lines, and what a real Exim logs under each setting.
+
+A scenario is a case as ``compare`` has them, ``t/cases/log/NAME.case``, with ``@SELECTORS@`` in its configuration.
+Beside it, ``NAME.txt`` is a family whose strings are settings of log_selector, and whose answers are the logs.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from compare import ID, Case, Runner, read_case
+
+DIRECTORY: Final = Path(__file__).resolve().parents[1] / "cases" / "log"
+LOGS: Final = ("mainlog", "rejectlog", "paniclog")
+_MASKS: Final = (
+    (r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.)?(?:\d{3})?", lambda m: "TIME" + (".mmm" if m[1] else "")),
+    (r"\[\d+\]", "[PID]"), (r"pid=\d+", "pid=N"), (r"\b\d+\.\d{3}s\b", "N.NNNs"), (r"(?<=[QDRT]T=)\d+s", "Ns"),
+    (r"(\[127\.0\.0\.1\]):\d{4,5}", r"\1:PORT"), (r"4\.9[69]", "VERSION"), (r"127\.0\.0\.1\.\d{4,5}", "127.0.0.1.PORT"),
+    (r"\[127\.0\.0\.1\]:(?!PORT)\d+", "[127.0.0.1]:PORT"), (r" for \d+\.\d+s", " for Ns"),
+    (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000", "DATE"), (r"(<= <> .*) S=\d+", r"\1 S=N"))
+
+
+def scenario(name: str, selectors: str) -> Case:
+    """Return a scenario with a setting of log_selector."""
+    case = read_case(DIRECTORY / f"{name}.case")
+    return replace(case, sections=[replace(s, body=s.body.replace("@SELECTORS@", selectors)) for s in case.sections])
+
+
+def run(name: str, selectors: str, program: str, top: Path, *, real: bool) -> str:
+    """Run a scenario with a program; what the logs say then, masked."""
+    case = scenario(name, selectors)
+    where = top / "it"
+    where.mkdir(parents=True)
+    try:
+        texts = Runner(program, where, real=real).run(case).texts
+    finally:
+        shutil.rmtree(where, ignore_errors=True)
+    out = "".join(f"{log}:\n{texts[log]}" for log in LOGS if texts[log])
+    return masked(out, where, program, case)
+
+
+def masked(text: str, top: Path, program: str, case: Case) -> str:
+    """Replace what differs from run to run, and keep everything that a selector decides about."""
+    text = text.replace(str(top), "TOP").replace(program, "EXIM")
+    for pattern, new in case.masks:
+        text = pattern.sub(new, text)
+    for old, replacement in _MASKS:
+        text = re.sub(old, replacement, text)
+    seen: dict[str, str] = {}
+    return re.sub(ID, lambda m: seen.setdefault(m[0], f"ID{len(seen) + 1}"), text)
