@@ -21,7 +21,13 @@ _MASKS: Final = (
     (r"\[\d+\]", "[PID]"), (r"pid=\d+", "pid=N"), (r"\b\d+\.\d{3}s\b", "N.NNNs"), (r"(?<=[QDRT]T=)\d+s", "Ns"),
     (r"(\[127\.0\.0\.1\]):\d{4,5}", r"\1:PORT"), (r"4\.9[69]", "VERSION"), (r"127\.0\.0\.1\.\d{4,5}", "127.0.0.1.PORT"),
     (r"\[127\.0\.0\.1\]:(?!PORT)\d+", "[127.0.0.1]:PORT"), (r" for \d+\.\d+s", " for Ns"),
-    (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000", "DATE"), (r"(<= <> .*) S=\d+", r"\1 S=N"))
+    (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "DATE"), (r"cwd=(?!TOP)\S+", "cwd=HERE"),
+    (r"(<= <> .*) S=\d+", r"\1 S=N"))
+
+
+def scenarios() -> list[str]:
+    """Return the names of all scenarios."""
+    return sorted(path.stem for path in DIRECTORY.glob("*.case"))
 
 
 def scenario(name: str, selectors: str) -> Case:
@@ -40,7 +46,7 @@ def run(name: str, selectors: str, program: str, top: Path, *, real: bool) -> st
     finally:
         shutil.rmtree(where, ignore_errors=True)
     out = "".join(f"{log}:\n{texts[log]}" for log in LOGS if texts[log])
-    return masked(out, where, program, case)
+    return masked(out.replace(Runner(program, where, real=real).user(), "USER"), where, program, case)
 
 
 def masked(text: str, top: Path, program: str, case: Case) -> str:

@@ -156,7 +156,7 @@ def delivered(result: Result, mark: str, selected: Callable[[str], bool], *, sen
         out += f" R={address.router.name}"
     if address.transport is not None:
         out += f" T={address.transport.name}"
-    if size and selected("delivery_size"):
+    if selected("delivery_size"):
         out += f" S={size}"
     out += shadow
     host = host_field(result, selected, success=True)

@@ -111,9 +111,10 @@ def make_plan(addresses: list[Address], scope: Scope, rules: PlanRules, message:
     """Route addresses and their children; nothing is raised for what can be expected.
 
     One generation after the other, and each from its last address to its first, as Exim does it: the order
-    shows in logs and bounces.
+    shows in logs and bounces.  Where queue_domains is looked at, it is from the first to the last.
     """
     plan = Plan(on_settled=rules.on_settled)
+    queueing = rules.hold and not rules.queue_run and scope.config.main.queue_domains is not None
     generation = addresses
     while generation:
         families: list[list[Address]] = []
@@ -122,7 +123,7 @@ def make_plan(addresses: list[Address], scope: Scope, rules: PlanRules, message:
             generation.remove(item)
             if _ready([item], scope, rules, message, plan):
                 _route_one(item, scope, rules, message, plan)
-        for address in reversed(_ready(generation, scope, rules, message, plan)):
+        for address in _ready(generation, scope, rules, message, plan)[::1 if queueing else -1]:
             children = _route_one(address, scope, rules, message, plan)
             for copy in [c for c in children if c.settled is not None and c.kind == "address"]:
                 # What "unseen" has sent off belongs to this generation.
@@ -130,7 +131,7 @@ def make_plan(addresses: list[Address], scope: Scope, rules: PlanRules, message:
                 if _ready([copy], scope, rules, message, plan):
                     _route_one(copy, scope, rules, message, plan)
             families.append(children)
-        generation = [child for some in reversed(families) for child in some]
+        generation = [child for some in families[::1 if queueing else -1] for child in some]
     scope.address = None
     plan.local = _remove_duplicates(plan.local[::-1], plan)
     plan.remote = _remove_duplicates(plan.remote[::-1], plan)

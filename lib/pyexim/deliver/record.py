@@ -19,6 +19,7 @@ from pyexim.expand.scope import Scope
 from pyexim.model.address import Address
 from pyexim.model.host import Host
 from pyexim.retry.api import RetryItem
+from pyexim.retry.errors import ERRNO_RRETRY, ERRNO_TRETRY
 from pyexim.spool.api import LockedMessage
 from pyexim.transports.base import Result
 
@@ -214,7 +215,7 @@ class Record:
         self.deferred.append((address, result))
         if not log or self._quiet(address):
             return
-        waiting = address.errno in (-52, -53, -54)
+        waiting = ERRNO_TRETRY <= address.errno <= ERRNO_RRETRY
         line = loglines.deferred(address, result, self.selected)
         if self.first_attempt or not waiting:
             self.note(line.removeprefix("== "))
