@@ -7,7 +7,7 @@ logged"; options queue_only and its relatives, smtp_accept_queue_per_connection.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyexim.base.octets import printable
 from pyexim.mailfmt import rfc2047
@@ -16,6 +16,9 @@ from pyexim.receive.texts import duration, host_and_ident, tls_text
 if TYPE_CHECKING:
     from pyexim.receive.api import ReceiveRun
     from pyexim.receive.message import Incoming
+
+
+_MAX_SUBJECT: Final = 100
 
 
 def line(incoming: Incoming) -> str:
@@ -82,9 +85,10 @@ def _subject(incoming: Incoming) -> str:
     main = incoming.scope.config.main
     for header in incoming.fields.headers:
         if header.type != "*" and header.text[:8].lower() == "subject:":
-            value = header.text[8:].strip(" \t\n").replace("\n", "")
+            value = header.text[8:].strip(" \t\n")
             value = rfc2047.decode(value, main.headers_charset or "UTF-8", check_length=main.check_rfc2047_length)
-            shown = printable(value, top_bit=main.print_topbitchars).replace('"', '\\"')
+            shown = "\t".join(printable(part, top_bit=main.print_topbitchars)
+                              for part in value[:_MAX_SUBJECT].split("\t")).replace('"', '\\"')
             return f' T="{shown}"'
     return ""
 

@@ -125,8 +125,9 @@ def run_notquit(session: Session, reason: str) -> None:
 
 def log_dropped(session: Session) -> None:
     """Log the end of a connection by the verb drop, where its beginning was logged."""
-    session.log.main(f"{connection_info(session.conn, session.log, inetd=session.inetd)} closed by DROP in ACL",
-                     message_id=session.dropped_id, selector="smtp_connection")
+    if session.logged_connection:
+        session.log.main(f"{connection_info(session.conn, session.log, inetd=session.inetd)} closed by DROP in ACL",
+                         message_id=session.dropped_id, selector="smtp_connection")
 
 
 def end(session: Session) -> None:

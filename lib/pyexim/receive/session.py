@@ -214,9 +214,6 @@ class Session:
         drop = result.status == acl.DROP
         if drop:
             self.notquit_reason = "acl-drop"
-            if self.logged_connection:
-                self.log.main(f"{connection_info(self.conn, self.log, inetd=self.inetd)} closed by DROP in ACL",
-                              selector="smtp_connection")
         self.reply_acl(result, 451 if deferred else fail_code, TEMPORARY if deferred else PROHIBITED, final=drop)
 
     def syntax_error(self, kind: str, code: int, text: str, log_text: str | None = None) -> None:
