@@ -27,6 +27,8 @@ DISABLE_D_OPTION: bool = False
 BIN_DIRECTORY: str = "/usr/sbin"
 FIXED_NEVER_USERS: str = "root"
 SYSTEM_ALIASES_FILE: str = "/etc/aliases"
+CYRUS_SASLAUTHD_SOCKET: str = "/var/run/saslauthd/mux"
+"""Where the condition saslauthd finds its daemon."""
 COMMAND_DIRECTORY: str = "/run/pyexim"
 """Where a daemon that runs as root keeps its command socket."""
 LOG_MODE: int = 0o640

@@ -293,11 +293,7 @@ def parse_queue_running(parser: Parser, name: str) -> Test:
 
 def parse_absent(parser: Parser, name: str) -> Test:
     """A condition that asks a foreign service this program has no library for."""
-    if name == "saslauthd":
-        if not _bracketed(parser):
-            raise Fault('missing { after "saslauthd"')
-    else:
-        parser.argument(f'missing {{ after "{name}"')
+    parser.argument(f'missing {{ after "{name}"')
 
     def absent(scope: Scope) -> bool:
         raise ExpansionError(f'support for "{name}" not compiled')
@@ -305,7 +301,7 @@ def parse_absent(parser: Parser, name: str) -> Test:
     return absent
 
 
-def _bracketed(parser: Parser) -> list[Part]:
+def bracketed(parser: Parser) -> list[Part]:
     """Read {{string}{string}...}."""
     parser.space()
     if not parser.accept("{"):
@@ -324,7 +320,7 @@ def _bracketed(parser: Parser) -> list[Part]:
 def parse_acl(parser: Parser, name: str) -> Test:
     """acl{{name}{argument}...}: the ACL's answer; its message becomes $value."""
     parser.effects.add("value")
-    parts = _bracketed(parser)
+    parts = bracketed(parser)
     if not 1 <= len(parts) <= 10:
         raise Fault("too few arguments or bracketing error for acl" if len(parts) < 1
                     else "too many arguments or bracketing error for acl")

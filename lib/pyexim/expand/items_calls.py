@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from pyexim.base.errors import ExpansionError, ForcedFail
+from pyexim.base.pattern import lazy_pattern
 from pyexim.base.taint import Tainted, is_tainted
 from pyexim.expand import table
 from pyexim.expand.base import restore_var
@@ -60,9 +61,13 @@ def authresults(scope: Scope, args: list[str]) -> str:
         if iprev:
             out.append(iprev)
         if conn.sender_host_authenticated:
-            method = f"auth=pass ({conn.sender_host_authenticated})"
+            name = conn.sender_host_auth_pubname or conn.sender_host_authenticated
             if conn.authenticated_id:
-                method += f" smtp.auth={conn.authenticated_id}"
+                method = f"auth=pass ({name}) smtp.auth={_property(conn.authenticated_id)}"
+            else:
+                method = f"auth=pass ({name}, no id saved)"
+            if conn.authenticated_sender:
+                method += f" smtp.mailfrom={_property(conn.authenticated_sender)}"
             out.append(method)
     for key in ("authres_spf", "authres_dkim", "authres_dmarc", "authres_arc"):
         text = scope.facts.get(key)
@@ -70,6 +75,16 @@ def authresults(scope: Scope, args: list[str]) -> str:
             out.append(str(text))
     text = ";\n\t".join(out)
     return Tainted(text) if len(out) > 1 or is_tainted(args[0]) else text
+
+
+_plain_property: Final = lazy_pattern(r"[A-Za-z0-9!#$%&'*+\-./^_`{|}~@]+\Z")
+
+
+def _property(text: str) -> str:
+    """Return the value of a property, quoted where it could be taken for more than that.  RFC 8601."""
+    if _plain_property.match(text) is not None:
+        return text
+    return '"' + "".join("\\" + c if c in '"\\' else c if c >= " " and c != "\x7f" else "?" for c in text) + '"'
 
 
 def _iprev(scope: Scope) -> str:

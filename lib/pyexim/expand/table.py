@@ -212,7 +212,7 @@ CONDITIONS: Final[dict[str, Condition]] = {
     "pwcheck": _own("parse_absent"),
     "queue_running": _own("parse_queue_running"),
     "radius": _own("parse_absent"),
-    "saslauthd": _own("parse_absent"),
+    "saslauthd": Condition(_E + "saslauthd:parse_saslauthd", 0, parse=True),
 }
 
 OF_CERTIFICATES: Final = frozenset({"md5", "sha1", "sha256", "base64"})
