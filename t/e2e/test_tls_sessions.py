@@ -300,3 +300,37 @@ tls_verify_certificates = @TOP@/ca.pem
             assert c.say("EHLO without") == ""
         wait_until(lambda: "peer did not return a certificate" in live.log(), "a line in the log")
         c.close()
+
+
+def test_tls_at_once_behind_a_proxy() -> None:
+    """The proxy's header is in clear, and the client's first octets may come with it."""
+    with daemon("hosts_proxy = 127.0.0.1\n", "accept", "-tls-on-connect") as live:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(str(live.top / "ca.pem"))
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_hostname="test.example")
+        with socket.create_connection(("127.0.0.1", live.port), 20) as sock:
+            first = b"PROXY TCP4 10.1.2.3 10.4.5.6 4711 25\r\n"
+            got = b""
+            while b"\r\n" not in got:
+                try:
+                    got += tls.read(65536)
+                except ssl.SSLWantReadError:
+                    sock.sendall(first + outgoing.read())
+                    first = b""
+                    incoming.write(sock.recv(65536))
+            assert got.startswith(b"220 test.example")
+            tls.write(b"EHLO x\r\n")
+            sock.sendall(outgoing.read())
+            incoming.write(sock.recv(65536))
+            assert b"Hello x [10.1.2.3]" in tls.read(65536)
+
+
+def test_esmtp_may_be_remembered() -> None:
+    """tls_remember_esmtp: for clients that do not say EHLO again."""
+    with daemon("tls_remember_esmtp\n") as live:
+        c = greeted(live)
+        c.starttls()
+        assert c.send("bob@test.example").startswith("250 OK id=")
+        assert " H=(client.example) [127.0.0.1] P=esmtps X=" in live.wait_log("Completed", 1)
+        c.close()

@@ -205,7 +205,6 @@ class Encryption:
         if session.logged_connection:
             session.log.main(f"{connection_info(session.conn, session.log, inetd=session.inetd)} closed by EOF",
                              selector="smtp_connection")
-        session.exit_code = 1
         session.core.close()
 
 

@@ -13,6 +13,7 @@ from pyexim.config.load import load
 from pyexim.expand.scope import Services
 from pyexim.model.connection import Connection
 from pyexim.receive.api import ReceiveRun, Submission, serve_batch, serve_stdio, submit
+from pyexim.receive.encryption import prepare
 from pyexim.spool.api import SpoolSettings
 
 CONFIG = """
@@ -226,3 +227,28 @@ def test_errors_of_the_client_are_events(tmp_path: Path) -> None:
                                                             "smtp:fail:syntax"]
     assert events[1:] == ["smtp:fail:protocol: valid RCPT command must precede DATA",
                           "smtp:fail:syntax: unrecognized command"]
+
+
+def test_without_the_library_tls_is_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyexim.tls.api.missing", lambda: "the library pyOpenSSL is not installed")
+    world = World(tmp_path)
+    said = world.session(b"EHLO x\r\nHELP\r\nSTARTTLS\r\nQUIT\r\n")
+    assert "250-8BITMIME" in said
+    assert "STARTTLS" not in said.replace("503 STARTTLS command used when not advertised", "")
+    assert "503 STARTTLS command used when not advertised" in said
+    prepare(world.config, world.run.services, on_connect=False)
+    assert world.log.lines[-1] == "Warning: TLS is not offered: the library pyOpenSSL is not installed"
+    run = world.run
+    run.tls_on_connect = True
+    assert world.session(b"EHLO x\r\n") == ""
+    assert world.log.lines[-1] == ("TLS error on connection from me (TLS is not there): "
+                                   "the library pyOpenSSL is not installed")
+
+
+def test_what_came_in_clear_is_forgotten(tmp_path: Path) -> None:
+    """Commands behind STARTTLS in one piece are neither obeyed nor taken for a handshake."""
+    pytest.importorskip("OpenSSL", reason="pyOpenSSL is not installed")
+    world = World(tmp_path)
+    said = world.session(b"EHLO x\r\nSTARTTLS\r\nMAIL FROM:<a@b.example>\r\nQUIT\r\n")
+    assert said.endswith("220 TLS go ahead\r\n")
+    assert world.log.lines == ["TLS error on connection from me (SSL_accept): TCP connection closed by peer"]
