@@ -129,8 +129,8 @@ def run_acl(where: str, source: str | None, scope: Scope, *, recipient: str | No
             scope.facts.pop("enable_dollar_recipients", None)
         elif recipient is not None:
             scope.address = old_address
-            scope.vars.pop("local_part", None)
-            scope.vars.pop("domain", None)
+            for variable in ("local_part", "domain", "domain_data", "local_part_data", "recipient_data"):
+                scope.vars.pop(variable, None)
         scope.vars.pop("acl_verify_message", None)
         scope.vars.pop("sender_address_data", None)
     if code == _OK and not run.user_msg:
@@ -150,7 +150,8 @@ def _set_recipient(run: AclRun, recipient: str) -> None:
     run.scope.address = None
     _forget_recipient(run.scope)
     variables = run.scope.vars
-    variables["local_part"] = taint(lower(unquoted(local_part)))
+    run.caseful_local_part = taint(unquoted(local_part))
+    variables["local_part"] = taint(lower(run.caseful_local_part))
     variables["domain"] = domain
     run.controls.caseful_local_part = False
 

@@ -18,6 +18,11 @@ from pyexim.model.connection import Connection
 _NO_CONNECTION = Connection()
 
 
+def _data(match: Match) -> str:
+    """Return what a condition leaves in its variable, also where it is not true: nothing of an earlier one."""
+    return match.value if match.found and match.value is not None else ""
+
+
 def _outcome(run: AclRun, match: Match) -> int:
     if match.found:
         return OK
@@ -34,10 +39,7 @@ def domains(item: Item, build: Build) -> Step:
     def step(run: AclRun) -> int:
         variables = run.scope.vars
         match = in_list(variables.get("domain", ""), run.scope)
-        if match.found:
-            if match.value is not None:
-                variables["domain_data"] = match.value
-            return OK
+        variables["domain_data"] = _data(match)
         return _outcome(run, match)
     return step
 
@@ -50,11 +52,9 @@ def local_parts(item: Item, build: Build) -> Step:
     def step(run: AclRun) -> int:
         variables = run.scope.vars
         find = in_caseful_list if run.controls.caseful_local_part else in_list
-        match = find(variables.get("local_part", ""), run.scope)
-        if match.found:
-            if match.value is not None:
-                variables["local_part_data"] = match.value
-            return OK
+        # +caseful in the list brings the original case back
+        match = find(run.caseful_local_part or variables.get("local_part", ""), run.scope)
+        variables["local_part_data"] = _data(match)
         return _outcome(run, match)
     return step
 
@@ -66,12 +66,9 @@ def hosts(item: Item, build: Build) -> Step:
     def step(run: AclRun) -> int:
         scope = run.scope
         match = in_list(scope.conn or _NO_CONNECTION, scope)
-        if match.found:
-            if match.value is not None:
-                scope.vars["host_data"] = match.value
-                if scope.message is not None:
-                    scope.message.host_data = match.value
-            return OK
+        scope.vars["host_data"] = data = _data(match)
+        if scope.message is not None:
+            scope.message.host_data = data or None
         return _outcome(run, match)
     return step
 
@@ -85,12 +82,9 @@ def senders(item: Item, build: Build) -> Step:
         scope = run.scope
         message = scope.message
         match = match_address(message.sender_address if message is not None else "", source, scope)
-        if match.found:
-            if match.value is not None:
-                scope.vars["sender_data"] = match.value
-                if message is not None:
-                    message.sender_data = match.value
-            return OK
+        scope.vars["sender_data"] = data = _data(match)
+        if message is not None:
+            message.sender_data = data or None
         return _outcome(run, match)
     return step
 
@@ -114,10 +108,7 @@ def recipients(item: Item, build: Build) -> Step:
 
     def step(run: AclRun) -> int:
         match = match_address(run.recipient or "", source, run.scope)
-        if match.found:
-            if match.value is not None:
-                run.scope.vars["recipient_data"] = match.value
-            return OK
+        run.scope.vars["recipient_data"] = _data(match)
         return _outcome(run, match)
     return step
 

@@ -43,14 +43,16 @@ class AclRun:
     have set.  ``address`` is the recipient being verified, once it has been.
     """
 
-    __slots__ = ("acls", "controls", "depth", "dropped", "endpass", "log_message", "log_msg", "message",
-                 "recipient", "reject_targets", "scope", "trace", "user_msg", "verb", "where")
+    __slots__ = ("acls", "caseful_local_part", "controls", "depth", "dropped", "endpass", "log_message", "log_msg",
+                 "message", "recipient", "reject_targets", "scope", "trace", "user_msg", "verb", "where")
 
     def __init__(self, where: str, scope: Scope, acls: AclSet, recipient: str | None) -> None:
         self.where = where
         self.scope = scope
         self.acls = acls
         self.recipient = recipient
+        self.caseful_local_part: str | None = None
+        """Of the recipient, in the case in which it was given."""
         self.controls: AclControls = controls_of(scope)
         self.depth = 0
         self.verb = ""

@@ -27,6 +27,7 @@ from pyexim.match.items import (
     plain_name,
     regex_item,
     split_lookup,
+    tidy_numeric,
 )
 from pyexim.match.names import name_item
 
@@ -61,12 +62,16 @@ class AddressSubject:
         self.cache_key = self.address
 
 
-def match_addresses(address: str, source: str, scope: Scope, caseful: bool, expanded: bool = False) -> Match:
-    """Match an address against an address list."""
+def match_addresses(address: str, source: str, scope: Scope, caseful: bool, expanded: bool = False,
+                    numeric: bool = False) -> Match:
+    """Match an address against an address list; ``numeric``: $0, $1 ... are left as the item has set them."""
     debug = scope.services.debug
+    if numeric and (debug is None or not debug.selected("lists")):
+        compiled = compiled_list(source, scope, "address", caseful, "", compile_addresses, expanded)
+        return compiled if isinstance(compiled, Match) else CompiledList.match(compiled, AddressSubject(address), scope)
     if debug is not None and debug.selected("lists"):
         return trace.shown(address, AddressSubject(address), source, scope, "address", caseful, "", compile_addresses,
-                           expanded)
+                           expanded, numeric)
     compiled = compiled_list(source, scope, "address", caseful, "", compile_addresses, expanded)
     if isinstance(compiled, Match):
         return compiled
@@ -108,7 +113,19 @@ def compile_addresses(context: Context, text: str) -> CompiledList:
             costly = costly or item[:1] == "/" or "@+" in item or "@@" in item or (";" in item and item[:1] != "^")
         items.append((negated, matcher))
     flush()
-    return CompiledList(items, costly=costly, constant=constant)
+    return _AddressList(items, costly=costly, constant=constant)
+
+
+class _AddressList(CompiledList):
+    """An address list: it sets no numeric variables."""
+
+    __slots__ = ()
+
+    def match(self, subject: Any, scope: Scope) -> Match:
+        before = scope.vars.get("0")
+        outcome = super().match(subject, scope)
+        tidy_numeric("address", before, outcome, scope)
+        return outcome
 
 
 def _is_plain(item: str) -> bool:
@@ -159,7 +176,7 @@ def _whole_lookup(found: tuple[str, str], caseful: bool) -> Matcher:
                      f'"{lookup_type};{found[1]}"')
         lookup_type = lookup.without_partial(lookup_type)
     key = "address" if caseful else "folded"
-    matcher = lookup_item(lookup_type, found[1], lambda s: getattr(s, key), numeric=False)
+    matcher = lookup_item(lookup_type, found[1], lambda s: getattr(s, key))
     if not complaint:
         return matcher
 

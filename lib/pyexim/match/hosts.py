@@ -32,6 +32,7 @@ from pyexim.match.items import (
     plain_name,
     regex_item,
     split_lookup,
+    tidy_numeric,
     without_net,
 )
 from pyexim.match.local import local_address_keys
@@ -79,7 +80,9 @@ class _HostList(CompiledList):
     __slots__ = ()
 
     def match(self, subject: Any, scope: Scope) -> Match:
+        before = scope.vars.get("0")
         outcome = super().match(subject, scope)
+        tidy_numeric("host", before, outcome, scope)
         return NOT_FOUND if outcome.unknown else outcome
 
 

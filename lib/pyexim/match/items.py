@@ -88,6 +88,21 @@ def set_numeric(scope: Scope, groups: list[str]) -> None:
         number += 1
 
 
+def no_numeric(scope: Scope) -> None:
+    """Unset $0, $1 ...: a name was compared, and is another."""
+    if "0" in scope.vars:
+        set_numeric(scope, [])
+
+
+def tidy_numeric(kind: str, before: str | None, outcome: Match, scope: Scope) -> None:
+    """Leave nothing in $0, $1 ... of what went on inside an address list or a host list, as Exim does.
+
+    ``before`` is $0 as it was.  A match of an address list unsets them.
+    """
+    if scope.vars.get("0") is not before or (kind == "address" and outcome.found):
+        no_numeric(scope)
+
+
 # -- lists
 
 
@@ -349,10 +364,10 @@ def is_query_style(lookup_type: str) -> bool:
     return lookup.is_query_style(without_net(lookup_type))
 
 
-def lookup_item(lookup_type: str, rest: str, key: Callable[[Any], str], *, numeric: bool = True) -> Matcher:
+def lookup_item(lookup_type: str, rest: str, key: Callable[[Any], str]) -> Matcher:
     """Compile a lookup: the key of the subject in a file, or a query.
 
-    ``numeric``: a partial match or a default sets $1 and $2.
+    $0 is the key; a partial match or a default sets $1 and $2.
     """
     plain_type = without_net(lookup_type)
     query = is_query_style(lookup_type)
@@ -367,9 +382,13 @@ def lookup_item(lookup_type: str, rest: str, key: Callable[[Any], str], *, numer
             return None
         result = find(plain_type, wanted, None if query else rest, scope)
         if result.found:
-            if numeric and not query and result.wild is not None:
+            if not query and result.wild is not None:
                 set_numeric(scope, [wanted, like(result.wild, wanted), like(result.fixed, wanted)])
+            else:
+                set_numeric(scope, [like(lower(subject), subject) if query else wanted]
+                            if isinstance(subject, str) else [])
             return Match(True, untaint(result.value))
+        no_numeric(scope)
         return lookup_deferral(result, scope) if result.deferred else None
 
     return match
@@ -393,6 +412,7 @@ def plain_name(pattern: str, *, caseful: bool = False) -> Matcher:
         def ends(subject: Any, scope: Scope) -> Match | None:
             name = subject if caseful else lower(subject)
             if not name.endswith(tail):
+                no_numeric(scope)
                 return None
             set_numeric(scope, [like(name, subject), like(name[:len(name) - len(tail)], subject)])
             return value
@@ -400,7 +420,12 @@ def plain_name(pattern: str, *, caseful: bool = False) -> Matcher:
         return ends
 
     def equal(subject: Any, scope: Scope) -> Match | None:
-        return value if subject == wanted or (not caseful and lower(subject) == wanted) else None
+        name = subject if caseful else lower(subject)
+        if name != wanted:
+            no_numeric(scope)
+            return None
+        set_numeric(scope, [like(name, subject)])
+        return value
 
     return equal
 
@@ -426,9 +451,11 @@ def name_table(patterns: list[str], *, caseful: bool = False) -> Matcher:
             found = tails.get(name[len(name) - length:])
             if found is not None and (best is None or found[0] < best[0]):
                 best, wild = found, length
-        if wild >= 0:
-            set_numeric(scope, [like(name, subject), like(name[:len(name) - wild], subject)])
-        return best[1] if best is not None else None
+        if best is None:
+            no_numeric(scope)
+            return None
+        set_numeric(scope, [like(name, subject), *([like(name[:len(name) - wild], subject)] if wild >= 0 else [])])
+        return best[1]
 
     return match
 
@@ -446,13 +473,15 @@ def regex_item(pattern: str, *, caseful: bool = False, subjects: Callable[[Any],
 
     def match(subject: Any, scope: Scope) -> Match | None:
         try:
-            groups = regex.search(subjects(subject) if subjects else subject)
+            text = subjects(subject) if subjects else subject
+            groups = regex.search(text)
         except RegexLimit as e:
             scope.services.log.panic(f"the pattern {pattern} takes too long: {e}")
             return None
         if groups is None:
+            no_numeric(scope)
             return None
-        set_numeric(scope, groups)
+        set_numeric(scope, [text, *groups[1:]])  # $0 is the whole text, not only what the pattern fits
         return value
 
     return match

@@ -54,13 +54,14 @@ def host_list(source: str) -> Callable[[Connection, Scope], Match]:
                    client_subject)
 
 
-def match_address(address: str, source: str, scope: Scope, *, caseful: bool = False, expanded: bool = False) -> Match:
+def match_address(address: str, source: str, scope: Scope, *, caseful: bool = False, expanded: bool = False,
+                  numeric: bool = False) -> Match:
     """Match an address ("" is the empty sender) against an address list.
 
     The domain is matched without regard to case; the local part likewise unless ``caseful`` or the
-    list says +caseful.
+    list says +caseful.  ``numeric``: what a pattern captures is left in $0, $1 ... (rewriting wants that).
     """
-    return match_addresses(address, source, scope, caseful, expanded)
+    return match_addresses(address, source, scope, caseful, expanded, numeric)
 
 
 def match_host(conn: Connection, source: str, scope: Scope, *, name: str = "host", expanded: bool = False) -> Match:

@@ -30,6 +30,7 @@ from pyexim.match.items import (
     negation,
     plain_name,
     regex_item,
+    set_numeric,
     split_lookup,
 )
 from pyexim.match.local import is_local_address
@@ -167,9 +168,7 @@ def _special_domain(item: str, scope: Scope) -> Matcher | None:
     """Compile @, @[] and the @mx_ family."""
     if item == "@":
         name = scope.services.primary_hostname or scope.config.main.primary_hostname or ""
-        value = Match(True, name)
-        wanted = lower(name)
-        return lambda subject, scope: value if subject == wanted or lower(subject) == wanted else None
+        return plain_name(name)
     if item == "@[]":
         return _local_literal
     if lower(item[:4]) == "@mx_":
@@ -186,4 +185,7 @@ def _local_literal(subject: Any, scope: Scope) -> Match | None:
     if subject[:1] != "[":
         return None
     address = parse_literal(subject)
-    return _LITERAL if address is not None and is_local_address(address, scope) else None
+    if address is None or not is_local_address(address, scope):
+        return None
+    set_numeric(scope, [subject])
+    return _LITERAL

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 from pyexim.base.lists import split_list
 from pyexim.expand.engine import is_literal
 from pyexim.expand.scope import Scope
-from pyexim.match.items import FOUND, MAX_DEPTH, NOT_FOUND, Context, Match, expanded_list, negation
+from pyexim.match.items import (
+    FOUND,
+    MAX_DEPTH,
+    NOT_FOUND,
+    Context,
+    Match,
+    expanded_list,
+    negation,
+    tidy_numeric,
+)
 
 if TYPE_CHECKING:
     from pyexim.match.items import Compiler
@@ -20,14 +29,18 @@ _SEPARATOR: Final = "\x1f"
 
 
 def shown(who: str, subject: Any, source: str, scope: Scope, kind: str, caseful: bool, option: str,
-          compiler: Compiler, expanded: bool) -> Match:
+          compiler: Compiler, expanded: bool, numeric: bool = False) -> Match:
     """Match a subject, called ``who``, and show how."""
     expansion = source if expanded or is_literal(source) else expanded_list(source, scope)
     if isinstance(expansion, Match):
         return expansion
     text: str = expansion
     named = option if option not in ("", "host", "match_ip") else f'"{text}"'
-    return _steps(who, subject, text, named, Context(scope, kind, caseful, option), compiler)
+    before = scope.vars.get("0")
+    outcome = _steps(who, subject, text, named, Context(scope, kind, caseful, option), compiler)
+    if kind in ("address", "host") and not numeric:
+        tidy_numeric(kind, before, outcome, scope)
+    return outcome
 
 
 def _steps(who: str, subject: Any, text: str, named: str, context: Context, compiler: Compiler) -> Match:

@@ -114,7 +114,8 @@ def _once(rule: Rule, address: str, where: str, scope: Scope) -> tuple[str, str 
     pattern = rule.pattern if is_literal(rule.pattern) else expanded_list(rule.pattern, scope)
     if isinstance(pattern, Match):
         return None
-    match = match_address(address, like(_SEPARATOR + pattern, pattern), scope, caseful=True, expanded=True)
+    match = match_address(address, like(_SEPARATOR + pattern, pattern), scope, caseful=True, expanded=True,
+                          numeric=True)
     if not match.found:
         if match.deferred and not match.reported:
             scope.services.log.panic(match.error)

@@ -11,7 +11,7 @@ from pyexim.base.record import dataclass
 from pyexim.base.taint import like
 from pyexim.config.configuration import Instance
 from pyexim.match.lists import split_list
-from pyexim.model.address import Address
+from pyexim.model.address import Address, unquoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,16 @@ class Affixes:
             elif not self.suffix_optional:
                 return False
         return True
+
+
+def original_case(address: Address) -> str:
+    """Return ``address.local_part`` in the case in which it was given."""
+    whole = address.address
+    text = unquoted(whole[:whole.rfind("@")] if "@" in whole else whole)
+    kept = text[len(address.prefix):len(text) - len(address.suffix)]
+    local_part = address.local_part
+    # Something else may have changed the local part: then it is what it is.
+    return like(kept, local_part) if lower(kept) == lower(local_part) else local_part
 
 
 def transmitted_local_part(address: Address, *, include_affixes: bool = False) -> str:

@@ -19,6 +19,7 @@ from pyexim.config.configuration import Instance
 from pyexim.expand.engine import expand
 from pyexim.match.lists import domain_list, local_part_list, match_address, split_list
 from pyexim.model.address import Address
+from pyexim.routers.affixes import original_case
 from pyexim.routers.base import Deferred, RouteRun
 from pyexim.routers.files import check_required_files
 from pyexim.routers.users import local_user
@@ -96,7 +97,8 @@ def _local_parts(source: str, caseful: bool) -> Check:
     in_list = local_part_list(source, caseful=caseful)
 
     def check(address: Address, run: RouteRun) -> _Skip | Deferred | None:
-        found = in_list(address.local_part, run.scope)
+        # +caseful in the list brings the original case back
+        found = in_list(address.local_part if caseful else original_case(address), run.scope)
         if found.found:
             address.local_part_data = found.value
             return None
@@ -153,6 +155,7 @@ def _senders(source: str) -> Check:
         sender = message.sender_address if message is not None and run.verify != "S" else ""
         found = match_address(sender, source, run.scope)
         if found.found:
+            address.sender_data = found.value
             return None
         return Deferred("senders check lookup or other defer") if found.deferred else SKIP
     return check

@@ -89,7 +89,7 @@ def _route(address: Address, run: RouteRun, routers: Routers) -> RouteOutcome:
         dirty = router.leaves_traces
         scope.router_name = router.name
         address.local_part = local_part if router.caseful else folded
-        address.domain_data = address.local_part_data = None
+        address.domain_data = address.local_part_data = address.sender_data = None
         address.retry_use_local_part = router.retry_use_local_part
         if trace is not None:
             trace.router(router.instance, address)

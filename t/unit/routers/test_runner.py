@@ -42,7 +42,8 @@ r:
     assert (a.uid, a.gid, a.user_name, a.initgroups) == (0, 7, "root", True)
     assert (a.home_dir, a.home_expanded, a.current_dir) == ("/h/$local_part", False, "/c")
     assert [(h.address, h.port) for h in a.fallback_hosts] == [("10.0.0.1", None), ("10.0.0.2", 26)]
-    assert scope.address is None and scope.router_name == "" and scope.vars == {}
+    assert scope.address is None and scope.router_name == ""
+    assert scope.vars == {"0": "a.example"}  # of the last list that was compared with
 
 
 def test_errors_to_must_verify() -> None:
