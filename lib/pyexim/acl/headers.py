@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _POSITIONS: Final = {":after_received:": AFTER_RECEIVED, ":at_start_rfc:": AT_START_RFC, ":at_start:": AT_START,
                      ":at_end:": AT_END}
-_NAME: Final = lazy_pattern(r"[!-9;-~]+[ \t]*:", re.ASCII)
+_NAME: Final = lazy_pattern(r"[!-9;-~]+:", re.ASCII)
 _LINES: Final = lazy_pattern(r"[^\n]*\n(?:[ \t][^\n]*\n)*", re.ASCII)
 
 

@@ -141,25 +141,27 @@ def write_logs(run: AclRun, text: str, targets: set[str] | frozenset[str]) -> No
     message_id = message.message_id if message is not None else None
     if "reject" in targets:
         log.reject(text, message_id=message_id, also_main="main" in targets)
-    elif "main" in targets:
+    elif "main" in targets and "panic" not in targets:
         log.main(text, message_id=message_id)
     if "panic" in targets:
-        log.panic(text, message_id=message_id, also_main=False)
+        log.panic(text, message_id=message_id, also_main="main" in targets and "reject" not in targets)
 
 
 def log_reject_target(item: Item, build: Build) -> Step:
     """Make the step that chooses the logs of a rejection by this ACL."""
     def choose(run: AclRun, value: str) -> int:
         targets: set[str] = set()
-        message = run.scope.message
+        message, known = run.scope.message, True
         for name in split_list(value):
             if name in _LOGS:
                 targets.add(name)
             else:
+                known = False
                 run.scope.services.log.panic(
                     f'unknown log name "{name}" in "log_reject_target" in {where_name(run.where)} ACL',
                     message_id=message.message_id or None if message is not None else None)
-        run.reject_targets = frozenset(targets)
+        if known or targets:
+            run.reject_targets = frozenset(targets)
         return OK
     return with_argument(item, choose)
 
@@ -204,17 +206,21 @@ def udpsend(item: Item, build: Build) -> Step:
         host, port, content = parts
         if not re.fullmatch(r"\d{1,5}", port, re.ASCII) or int(port) > 65535:
             return run.error('bad destination port in "udpsend" modifier')
-        conn = run.scope.conn
-        if conn is not None and conn.host_checking:
-            return OK
         import socket  # heavy, and seldom used
+
+        from pyexim.routers.finding import log_nothing  # as a router logs it
 
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)[0]
+        except (socket.gaierror, UnicodeError):
+            log_nothing(host, run.scope)
+            return run.error('DNS lookup failed in "udpsend" modifier')
+        conn = run.scope.conn
+        if conn is not None and conn.host_checking:
+            return OK
+        try:
             with socket.socket(family, kind, protocol) as sock:
                 sock.sendto(content.encode("latin-1"), address)
-        except socket.gaierror as e:
-            return run.error(f'bad destination host in "udpsend" modifier: "{host}" ({e.strerror})')
         except OSError as e:
             run.log_msg = (f'"udpsend" failed to send to {host}:{port}: {os.strerror(e.errno or 0)}')
             return IGNORED

@@ -10,6 +10,7 @@ from pyexim.acl.parser import Item
 from pyexim.acl.run import DISCARD, ERROR, FAIL, FAIL_DROP, IGNORED, MAX_DEPTH, OK, AclRun, Step, run_compiled
 from pyexim.base.octets import SPACE
 from pyexim.base.pattern import lazy_pattern
+from pyexim.config.values import unquote
 from pyexim.expand.engine import is_literal
 
 MAX_ARGUMENTS = 9
@@ -37,18 +38,28 @@ def acl(item: Item, build: Build) -> Step:
 
 
 def source_words(text: str) -> list[str]:
-    """Split at white space outside the braces of expansion items: name and arguments are expanded separately."""
+    """Split at white space outside the braces of expansion items: name and arguments are expanded separately.
+
+    A word may be a quoted string, as elsewhere in the configuration.
+    """
     out: list[str] = []
+    rest = text.strip(SPACE)
+    while rest:
+        value = unquote(rest) if rest[0] == '"' else None
+        word, end = value if value is not None else _word(rest)
+        out.append(word)
+        rest = rest[end:].lstrip(SPACE)
+    return out
+
+
+def _word(text: str) -> tuple[str, int]:
+    """Return the word that a text begins with, and where it ends."""
     word = ""
-    depth = 0
-    for piece in _SPACES.split(text.strip(SPACE)):
-        if piece and piece[0] in SPACE and not depth:
-            out.append(word)
-            word = ""
-            continue
+    for piece in _SPACES.split(text):
+        if piece and piece[0] in SPACE and not ("${" in word and word.count("{") > word.count("}")):
+            break
         word += piece
-        depth = max(0, word.count("{") - word.count("}")) if "${" in word else 0
-    return [*out, word] if word else out
+    return word, len(word)
 
 
 def _condition(run: AclRun, name: str, arguments: list[str]) -> int:

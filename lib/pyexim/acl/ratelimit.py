@@ -65,9 +65,9 @@ def parse_parameters(text: str) -> Parameters:
     """Read "limit / period / options / key"; _Wrong."""
     parts = [p.strip(SPACE) for p in text.replace("//", "\0").split("/")]
     parts = [p.replace("\0", "/") for p in parts]
-    if not parts[0]:
+    if parts == [""]:
         raise _Wrong("sender rate limit not set")
-    limit = _number(parts[0])
+    limit = _number(parts[0] or "0")  # an empty one is none at all, as in Exim
     period_text = parts[1] if len(parts) > 1 and parts[1] else "NULL"
     period = parse_time(period_text)
     if not period:

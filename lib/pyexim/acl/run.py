@@ -210,17 +210,17 @@ def apply_texts(run: AclRun) -> None:
     if old_user:
         variables["acl_verify_message"] = old_user
     if run.message is not None:
-        text = _expand_text(run, run.message, "message")
+        text = _expand_text(run, run.message)
         if text:
             run.user_msg = text
     if run.log_message is not None:
-        text = _expand_text(run, run.log_message, "log_message")
+        text = _expand_text(run, run.log_message)
         if text:
             run.log_msg = f"{text}: {run.log_msg}" if run.log_msg else text
     variables.pop("acl_verify_message", None)
 
 
-def _expand_text(run: AclRun, source: str, what: str) -> str:
+def _expand_text(run: AclRun, source: str) -> str:
     """Expand a text for people; "" where it cannot be, which is logged unless it was forced."""
     if is_literal(source):
         return source
@@ -229,7 +229,7 @@ def _expand_text(run: AclRun, source: str, what: str) -> str:
     except ForcedFail:
         return ""
     except ExpansionError as e:
-        run.scope.services.log.panic(f'failed to expand ACL {what} "{source}": {e.text}')
+        run.scope.services.log.panic(f'failed to expand ACL message "{source}": {e.text}')
         return ""
 
 
@@ -238,13 +238,13 @@ def _warn(run: AclRun) -> None:
     if run.message is not None:
         from pyexim.acl.headers import warn_message  # a deprecated usage, rare
         old = run.user_msg
-        text = _expand_text(run, run.message, "message")
+        text = _expand_text(run, run.message)
         if text:
             warn_message(run, text)
         run.user_msg = old
     if run.log_message is None:
         return
-    text = _expand_text(run, run.log_message, "log_message")
+    text = _expand_text(run, run.log_message)
     if text and text not in run.controls.warned:
         run.controls.warned.add(text)
         log_warning(run, text)

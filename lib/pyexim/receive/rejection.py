@@ -32,11 +32,10 @@ def write_rejection(log: LogSink, text: str, result: acl.AclResult, message_id: 
     targets = result.log_targets
     if selector and not log.selected(selector):
         targets -= {"main"}
-    if "main" in targets or "reject" in targets:
-        if "reject" in targets:
-            log.reject(text, message_id=message_id, headers=headers, also_main="main" in targets)
-        else:
-            log.main(text, message_id=message_id)
+    if "reject" in targets:
+        log.reject(text, message_id=message_id, headers=headers, also_main="main" in targets)
+    elif "main" in targets and "panic" not in targets:
+        log.main(text, message_id=message_id)
     if "panic" in targets:
-        log.panic(text, message_id=message_id, also_main=False)
+        log.panic(text, message_id=message_id, also_main="main" in targets and "reject" not in targets)
 

@@ -99,6 +99,7 @@ def mail(session: Session, command: Command) -> None:
     message = session.begin_message()
     conn.authenticated_sender = None
     path, parameters = split_parameters(argument, MAIL_PARAMETERS if conn.esmtp else frozenset())
+    message.message_size = -1  # what $message_size says of one that is not announced
     wrong = _mail_parameters(session, command, parameters)
     if wrong is not None:
         if wrong:
@@ -118,7 +119,7 @@ def mail(session: Session, command: Command) -> None:
             core.reply(501, f"{path}: sender address must contain a domain")
             return
         address = taint(f"{address}@{main.qualify_domain}")
-    if not _size_allowed(session, message.message_size, given):
+    if not _size_allowed(session, max(message.message_size, 0), given):
         return
     message.sender_address = taint(address)
     session.envelope.raw_sender = given if parsed.domain_at or not given else address

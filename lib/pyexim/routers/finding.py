@@ -144,7 +144,7 @@ def _addresses(name: str, search: HostSearch, scope: Scope) -> list[tuple[str, b
         if found.deferred:
             return None
         if not found.addresses:
-            _log_nothing(name, scope)
+            log_nothing(name, scope)
     addresses = found.addresses
     if search.ipv4_only:
         addresses = [a for a in addresses if ":" not in a]
@@ -154,7 +154,7 @@ def _addresses(name: str, search: HostSearch, scope: Scope) -> list[tuple[str, b
     return [(a, secure) for a in addresses]
 
 
-def _log_nothing(name: str, scope: Scope) -> None:
+def log_nothing(name: str, scope: Scope) -> None:
     """Log a host name without address, as the selector host_lookup_failed wants; not for -bt."""
     log, conn = scope.services.log, scope.conn
     if scope.facts.get("address_test") or not log.wants("host_lookup_failed"):
