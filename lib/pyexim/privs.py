@@ -89,6 +89,12 @@ def find_user(text: str) -> tuple[str | None, int, int] | None:
     return entry.pw_name, entry.pw_uid, entry.pw_gid
 
 
+def find_owner(text: str) -> tuple[str | None, int, int] | None:
+    """Return (name, uid, gid) of who is to own a delivery; gid -1 for a number: the group has to be said then."""
+    found = find_user(text)
+    return (found[0], found[1], -1) if found is not None and text.isdigit() else found
+
+
 def find_group(text: str) -> int | None:
     """Return the gid of a group given by name or number."""
     if text.isascii() and text.isdigit():

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyexim import privs, processinfo, settings
-from pyexim.base.errors import ConfigError, ExpansionError, ForcedFail
+from pyexim.base.errors import ConfigError, ExpansionError
 from pyexim.base.plain import unpack
 from pyexim.base.record import dataclass, replace
 from pyexim.config.configuration import Configuration
@@ -32,6 +32,8 @@ from pyexim.transports.trace import observed
 
 ERRNO_UIDFAIL = -28
 ERRNO_BADUGID = -29
+ERRNO_NOTABSOLUTE = -21
+ERRNO_EXPANDFAIL = -27
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +68,31 @@ def environment(address: Address, scope: Scope, never_users: frozenset[int], *,
     if privileged and uid in never_users:
         return CannotRun(f"User {uid} set for {name} transport is on the never_users list", ERRNO_BADUGID)
     options = address.transport.options
-    home = address.home_dir
-    try:
-        if options.home_directory is not None:
-            home = expand(options.home_directory, scope)
-        elif home is not None and not address.home_expanded:
-            home = expand(home, scope)
-        if home is not None and not home.startswith("/"):
-            return CannotRun(f'home directory "{home}" is not absolute for the {name} transport')
-        current = address.current_dir
-        if options.current_directory is not None:
-            current = expand(options.current_directory, replace_home(scope, home))
-        elif current is not None and "$" in current:
-            current = expand(current, replace_home(scope, home))
-        if current is not None and not current.startswith("/"):
-            return CannotRun(f'current directory "{current}" is not absolute for the {name} transport')
-    except ExpansionError as e:
-        return CannotRun(f"home or current directory of the {name} transport: {e.text}")
+    home = current = None
+    if (source := options.home_directory or address.home_dir) is not None:
+        home = _directory("home", source, scope, name,
+                          expanded=options.home_directory is None and address.home_expanded)
+    if isinstance(home, CannotRun):
+        return home
+    if (source := options.current_directory or address.current_dir) is not None:
+        current = _directory("current", source, replace_home(scope, home), name, expanded="$" not in source)
+    if isinstance(current, CannotRun):
+        return current
     return Environment(uid, gid, user_name, home, current or home or "/")
+
+
+def _directory(what: str, source: str, scope: Scope, name: str, *, expanded: bool = False) -> str | CannotRun:
+    """Return the path of the home or current directory of a transport."""
+    path = source
+    if not expanded:
+        try:
+            path = expand(source, scope)
+        except ExpansionError as e:
+            return CannotRun(f'{what} directory "{source}" failed to expand for {name} transport: {e.text}',
+                             ERRNO_EXPANDFAIL)
+    if not path.startswith("/"):
+        return CannotRun(f'{what} directory path "{path}" is not absolute for {name} transport', ERRNO_NOTABSOLUTE)
+    return path
 
 
 def replace_home(scope: Scope, home: str | None) -> Scope:
@@ -101,21 +110,24 @@ def _user_and_group(address: Address, scope: Scope) -> tuple[int, int, str | Non
     gid: int | None = None
     gid_by_user: int | None = None
     user_name = address.user_name if address.initgroups else None
-    try:
-        if options.group is not None:
-            gid = privs.find_group(expand(options.group, scope))
-            if gid is None:
-                return CannotRun(f'Failed to find group "{options.group}" for the {name} transport')
-        if options.user is not None:
-            found = privs.find_user(expand(options.user, scope))
-            if found is None:
-                return CannotRun(f'Failed to find user "{options.user}" for the {name} transport')
-            uid, gid_by_user = found[1], found[2] if found[2] >= 0 else None
-            user_name = found[0] if options.initgroups else None
-    except ForcedFail as e:
-        return CannotRun(f"user or group of the {name} transport: {e.text}")
-    except ExpansionError as e:
-        return CannotRun(f"user or group of the {name} transport: {e.text}")
+    if options.group is not None:
+        text = _owner_text("group", options.group, scope, name, ERRNO_UIDFAIL)
+        if isinstance(text, CannotRun):
+            return text
+        gid = privs.find_group(text)
+        if gid is None:
+            return CannotRun(f'Failed to find group "{text}" from expanded string "{options.group}" for the {name} '
+                             "transport")
+    if options.user is not None:
+        text = _owner_text("user", options.user, scope, name, ERRNO_BADUGID)
+        if isinstance(text, CannotRun):
+            return text
+        found = privs.find_owner(text)
+        if found is None:
+            return CannotRun(f'Failed to find user "{text}" from expanded string "{options.user}" for the {name} '
+                             "transport", ERRNO_BADUGID)
+        uid, gid_by_user = found[1], found[2] if found[2] >= 0 else None
+        user_name = found[0] if options.initgroups else None
     message = scope.message
     if uid is None and getattr(options, "pipe_as_creator", False) and message is not None:
         uid, gid_by_user = message.originator_uid, message.originator_gid
@@ -134,6 +146,13 @@ def _user_and_group(address: Address, scope: Scope) -> tuple[int, int, str | Non
     if gid is None:
         return CannotRun(f"User set without group for {name} transport")
     return uid, gid, user_name
+
+
+def _owner_text(what: str, source: str, scope: Scope, name: str, number: int) -> str | CannotRun:
+    try:
+        return expand(source, scope)
+    except ExpansionError as e:
+        return CannotRun(f'Failed to expand {what} string "{source}" for the {name} transport: {e.text}', number)
 
 
 def starter(config: Configuration, services: Services) -> Client | Direct:

@@ -8,6 +8,7 @@ Spec: chapters "Retry configuration" and "How Exim receives and delivers mail".
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -136,7 +137,10 @@ class Outcomes:
 
     def cannot(self, batch: list[Address], text: str, number: int) -> list[Result]:
         self.services.log.panic(text, message_id=self.message.message_id)
-        return [Result(a, DEFER, text, errno=number) for a in batch]
+        results = [Result(a, DEFER, text, errno=number) for a in batch]
+        for result in results:
+            result.panic = False  # the panic log has it
+        return results
 
     def update_retries(self) -> None:
         """Write the retry data; addresses whose time is over fail."""
@@ -179,7 +183,8 @@ def _local_retry(address: Address, result: Result) -> RetryItem:
     top = address
     while top.kind != "address" and top.parent is not None:
         top = top.parent
-    return RetryItem(key, errno=result.errno, more_errno=result.more_errno, text=result.text, kind="address",
+    text = os.strerror(result.errno) if result.errno > 0 else result.text
+    return RetryItem(key, errno=result.errno, more_errno=result.more_errno, text=text, kind="address",
                      pattern=top.address if whole else top.domain)
 
 

@@ -18,7 +18,7 @@ from pyexim.expand.engine import expand, is_literal
 from pyexim.match.lists import split_list
 from pyexim.model.address import Address
 from pyexim.model.host import Host
-from pyexim.privs import find_group, find_user
+from pyexim.privs import find_group, find_owner
 from pyexim.routers.base import Deferred, Routed, RouteOutcome, RouteRun
 from pyexim.routers.hostlist import parse_host_list
 from pyexim.routers.preconditions import panic
@@ -80,6 +80,7 @@ class Generic:
         if not run.verify:
             problem = self.owner(address, run)
             if problem is not None:
+                address.transport = None  # the router has not got as far as that
                 return problem
             problem = self._surroundings(address, run)
             if problem is not None:
@@ -163,7 +164,7 @@ class Generic:
             except ExpansionError as e:
                 return self._owner_problem(run, f'Failed to expand user string "{options.user}" for the '
                                                 f"{self.name} router: {e.text}")
-            found = find_user(text)
+            found = find_owner(text)
             if found is None:
                 return self._owner_problem(run, f'Failed to find user "{text}" from expanded string '
                                                 f'"{options.user}" for the {self.name} router')
@@ -180,13 +181,15 @@ class Generic:
                 return self._owner_problem(run, f'Failed to find group "{text}" from expanded string '
                                                 f'"{options.group}" for the {self.name} router')
             address.gid = gid
+        if options.user is not None and address.gid is None:
+            return Deferred(f"user set without group for {self.name} router")
         if options.initgroups:
             address.initgroups = True
         return None
 
     def _owner_problem(self, run: RouteRun, text: str) -> Deferred:
         panic(run, text)
-        return Deferred(text, errno=-29)
+        return Deferred(text)
 
     def _surroundings(self, address: Address, run: RouteRun) -> Deferred | None:
         """Set home and current directory for the transport, and the fallback hosts."""

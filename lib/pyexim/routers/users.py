@@ -11,7 +11,7 @@ from typing import Final
 
 from pyexim.base.clock import Clock
 from pyexim.base.record import dataclass
-from pyexim.privs import find_group, find_user
+from pyexim.privs import find_group, find_owner, find_user
 
 _LIFETIME: Final = 5.0
 _LIMIT: Final = 1000
@@ -54,4 +54,4 @@ def forget_users() -> None:
     _cache.clear()
 
 
-__all__ = ["LocalUser", "find_group", "find_user", "forget_users", "local_user"]
+__all__ = ["LocalUser", "find_group", "find_owner", "find_user", "forget_users", "local_user"]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyexim.base.errors import ConfigError
+from pyexim.base.octets import is_digits
 from pyexim.base.record import dataclass, field
 from pyexim.config.configuration import Instance
 from pyexim.expand.scope import Scope
@@ -120,6 +121,9 @@ class Transport:
         self.instance = instance
         self.name = instance.name
         self.options = instance.options
+        user = getattr(self.options, "user", None)
+        if user is not None and is_digits(user) and self.options.group is None:
+            raise self.wrong(f"user set without group for the {self.name} transport", "user", named=False)
 
     def check(self) -> None:
         """Refuse impossible combinations when the configuration is read; raise ConfigError."""
