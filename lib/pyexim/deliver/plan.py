@@ -315,7 +315,10 @@ def _batch_key(address: Address, scope: Scope) -> Any:
         scope.address = address
         try:
             batch_id = expand(transport.options.batch_id, scope)
-        except ExpansionError:
+        except ExpansionError as e:
+            scope.services.log.panic(f"Failed to expand batch_id option in {transport.name} transport "
+                                     f"({address.address}): {e.text}",
+                                     message_id=scope.message.message_id if scope.message is not None else None)
             return None
     first = (address.host_list[0].name, address.host_list[0].address) if address.host_list else None
     file = None

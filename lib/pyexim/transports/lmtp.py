@@ -19,8 +19,8 @@ from pyexim.model.address import Address
 from pyexim.model.host import Host
 from pyexim.net.channel import Channel
 from pyexim.net.connect import connect_unix
-from pyexim.retry.errors import ERRNO_DATA4XX, ERRNO_SMTPCLOSED
-from pyexim.smtp.client import SmtpClient
+from pyexim.retry.errors import ERRNO_DATA4XX, ERRNO_MISC, ERRNO_SMTPCLOSED
+from pyexim.smtp.client import Envelope, SmtpClient
 from pyexim.transports import write
 from pyexim.transports.base import DEFER, FAIL, OK, Result, Transport, TransportRun
 from pyexim.transports.command import CommandError, Running, make_arguments, start
@@ -124,19 +124,24 @@ class Lmtp(Transport):
         taken = [batch[number] for number, told in sent.told.items() if told.status == "ok"]
         if taken:
             run.delivered(*taken)
-        results = [self._result(i, a, sent) for i, a in enumerate(batch)]
+        results = [self._result(i, a, sent, envelope) for i, a in enumerate(batch)]
         session.quit()
         return results
 
-    def _result(self, number: int, address: Address, sent: Sent) -> Result:
+    def _result(self, number: int, address: Address, sent: Sent, envelope: Envelope) -> Result:
         told = sent.told.get(number)
         if told is None:
             return self._failed(address, sent.failure)
         status = {"ok": OK, "fail": FAIL, "defer": DEFER}[told.status]
-        number = told.errno
-        if status == DEFER:
-            number = number or ERRNO_DATA4XX
-        return Result(address, status, in_words_of_lmtp(told.text), number, told.more_errno,
+        code = told.errno
+        if status == DEFER and code == 0:
+            code = ERRNO_DATA4XX if told.more_errno >> 8 else ERRNO_MISC
+        text = in_words_of_lmtp(told.text)
+        if envelope.rcpt_parameters:
+            # The whole command is quoted.
+            text = text.replace(f"RCPT TO:<{envelope.recipients[number]}>: ",
+                                f"RCPT TO:<{envelope.recipients[number]}>{envelope.rcpt_parameters[number]}: ", 1)
+        return Result(address, status, text, code, _without_host(told.more_errno),
                       confirmation=told.confirmation, size=sent.size, told=True)
 
     def _failed(self, address: Address, failure: Failure | None) -> Result:
@@ -146,9 +151,14 @@ class Lmtp(Transport):
         if failure.permanent:
             return Result(address, FAIL, text)
         number = failure.errno
-        if number == ERRNO_SMTPCLOSED or number >= 0:
-            number = -1
-        return Result(address, DEFER, text, number, failure.more_errno)
+        if number == ERRNO_SMTPCLOSED or number >= 0 or "after end of data: " in text:
+            number = ERRNO_MISC
+        return Result(address, DEFER, text, number, _without_host(failure.more_errno))
+
+
+def _without_host(more_errno: int) -> int:
+    """Return what is known of an error besides its number: there is no host, only a reply's code."""
+    return more_errno & ~0xFF
 
 
 _WORDS: Final = (
