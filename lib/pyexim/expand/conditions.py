@@ -200,6 +200,8 @@ def parse_for(parser: Parser, name: str) -> Test:
         test = _inside(parser.condition(), note)
     except Fault as fault:
         raise Fault(fault.text + note) from None
+    if parser.trace is not None:
+        parser.trace.repeat(name)
     parser.close(f'missing }} at end of condition inside "{name}"')
     wanted = name.startswith("forany")
     split = _json_items(name) if "json" in name else split_list

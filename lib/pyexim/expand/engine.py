@@ -44,7 +44,7 @@ def expand(source: str, scope: Scope) -> str:
     part = _cache.get(source)
     if part is None:
         part = compiled(source)
-    if part.__class__ is str and scope.services.debug is None:
+    if part.__class__ is str and (scope.services.debug is None or is_literal(source)):
         return part
     if scope.services.debug is not None:
         from pyexim.expand.trace import expand_traced, wanted  # only under -d

@@ -51,6 +51,8 @@ def _list_and_string(parser: Parser, name: str) -> tuple[Evaluate, Evaluate, str
     note = f' inside "{name}" item'
     items = as_callable(parser.argument(f"missing '{{' for first arg of {name}"))
     body = as_callable(_noted_argument(parser, f"missing '{{' for last arg of {name}", note))
+    if parser.trace is not None:
+        parser.trace.repeat(name)
     parser.close(f'missing }} at end of "{name}"')
     return items, body, note
 
@@ -78,6 +80,8 @@ def parse_filter(parser: Parser, name: str) -> Part:
     except Fault as fault:
         raise Fault(fault.text + ' inside "filter" item') from None
     parser.effects = outer
+    if parser.trace is not None:
+        parser.trace.repeat(name)
     parser.close('missing } at end of condition inside "filter"')
     parser.close('missing } at end of "filter"')
 
@@ -105,6 +109,8 @@ def parse_reduce(parser: Parser, name: str) -> Part:
     items = as_callable(parser.argument("missing '{' for first arg of reduce"))
     first = parser.argument("missing '{' for second arg of reduce")
     body = as_callable(_noted_argument(parser, "missing '{' for last arg of reduce", note))
+    if parser.trace is not None:
+        parser.trace.repeat(name)
     parser.close('missing } at end of "reduce"')
 
     def run(scope: Scope) -> str:

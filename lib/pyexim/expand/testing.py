@@ -39,7 +39,9 @@ def run_be(arguments: list[str], lines: Iterable[str], scope: Scope, write: Call
     write("> ")
     held: list[str] = []
     for line in lines:
-        text = line.lstrip(SPACE) if held else line
+        text = line.rstrip(SPACE)
+        if held:
+            text = text.lstrip(SPACE)
         if text.endswith("\\"):
             held.append(text[:-1])
             continue

@@ -25,12 +25,16 @@ _NAME: Final = re.compile(r"\$\{\s*[a-z][a-z0-9_]*(?:(:)|[ \t\r\n]*\{|[ \t]+[a-z
 class Node:
     """A string or condition that was read: where it stands, and what stands in it."""
 
-    __slots__ = ("children", "end", "kind", "start")
+    __slots__ = ("children", "end", "kind", "level", "loop", "start")
 
-    def __init__(self, kind: str, start: int) -> None:
+    def __init__(self, kind: str, start: int, level: int) -> None:
         self.kind = kind
         self.start = start
         self.end = start
+        self.level = level
+        """How many strings it stands in, itself included."""
+        self.loop = ""
+        """The item or condition that evaluates it for each item of a list."""
         self.children: list[Node | tuple[str, int, int]] = []
 
 
@@ -43,7 +47,14 @@ class Tracer:
 
     def begin(self, kind: str, start: int) -> None:
         """A string, item or condition begins."""
-        self.stack.append(Node(kind, start))
+        strings = sum(node.kind == "string" for node in self.stack)
+        self.stack.append(Node(kind, start, strings + (kind == "string")))
+
+    def repeat(self, name: str) -> None:
+        """What was read last is evaluated for each item of a list by the item or condition ``name``."""
+        child = self.stack[-1].children[-1]
+        if isinstance(child, Node):
+            child.loop = name
 
     def literal(self, start: int, end: int, kind: str) -> None:
         """Ordinary text, or what a backslash made."""
@@ -79,10 +90,17 @@ class Tracer:
         node = self.stack.pop()
         node.end = end
         self.stack[-1].children.append(node)
+        source = self.source
 
         def noted(scope: Scope) -> bool:
+            results = _results(scope)
+            head = _begin_round(scope, node, results) if node.loop else ""
             result = test(scope)
-            _results(scope)[id(node)] = result
+            results[id(node)] = result
+            if node.loop:
+                verb = "is" if node.loop == "filter" else "evaluated to"
+                _end_round(source, node, results, head,
+                           f"{_indent(node.level)}{node.loop}: condition {verb} {'true' if result else 'false'}")
             return result
 
         return noted
@@ -114,9 +132,12 @@ def _evaluate(scope: Scope, source: str, node: Node, call: Evaluate) -> str:
     outermost = results is None
     if results is None:
         results = scope.facts[_KEY] = {}
+    head = _begin_round(scope, node, results) if node.loop else ""
     try:
         value = call(scope)
         results[id(node)] = value
+        if node.loop:
+            _end_round(source, node, results, head)
         return value
     except ExpansionError as e:
         results[id(node)] = e
@@ -131,9 +152,53 @@ def _evaluate(scope: Scope, source: str, node: Node, call: Evaluate) -> str:
                 debug("expand", line)
 
 
+def _indent(level: int) -> str:
+    """Return what stands before a line: a bar in every fourth column."""
+    return "".join("╎" if i % 4 == 3 else " " for i in range(level))
+
+
+def _begin_round(scope: Scope, node: Node, results: dict[int, Any]) -> str:
+    """Forget what the last round of a loop came to; the line that this one begins with."""
+    _forget(node, results)
+    item, value = scope.vars.get("item", ""), scope.vars.get("value", "NULL")
+    level = node.level - (node.kind == "string")
+    if node.loop.startswith("for"):
+        return f'{_indent(level)}{node.loop}: $item = "{item}"'
+    return f"{_indent(level)}{node.loop}: $item = '{item}'  $value = '{value}'"
+
+
+def _forget(node: Node, results: dict[int, Any]) -> None:
+    results.pop(id(node), None)
+    for child in node.children:
+        if isinstance(child, Node):
+            _forget(child, results)
+
+
+def _end_round(source: str, node: Node, results: dict[int, Any], head: str, tail: str = "") -> None:
+    """Write the lines of a round of a loop, and keep them for when the tree is written."""
+    lines = [head]
+    rounds = results.pop(-id(node), [])
+    if node.kind == "string":
+        _show(source, node, results, node.level, lines)
+    else:
+        _show_item(source, node, results, node.level, lines, inner=True)
+    if tail:
+        lines.append(tail)
+    results[-id(node)] = [*rounds, *lines]
+
+
+def _show_loop(source: str, node: Node, results: dict[int, Any], out: list[str]) -> None:
+    """Write what is evaluated for each item: as it is read first, then each round."""
+    if node.kind == "string":
+        _show(source, node, {}, node.level, out)
+    else:
+        _show_item(source, node, {}, node.level, out, inner=True)
+    out += results.pop(-id(node), [])
+
+
 def _show(source: str, node: Node, results: dict[int, Any], level: int, out: list[str]) -> None:
     """Write the lines of a string and of what stands in it."""
-    indent = " " * level
+    indent = _indent(level)
     value = results.get(id(node))
     skipped = value is None
     word = "───scanning" if skipped else "considering"
@@ -196,17 +261,21 @@ def _literal(indent: str, kind: str, text: str) -> str:
 def _show_item(source: str, node: Node, results: dict[int, Any], level: int, out: list[str],
                inner: bool = False) -> None:
     """Write the lines of an item or condition: of the strings in it, then its own (not of conditions within)."""
-    indent = " " * level
+    indent = _indent(level)
+    out += [f"{indent}condition: {child.loop}" for child in node.children
+            if isinstance(child, Node) and child.loop.startswith("for")]
     for child in node.children:
         if isinstance(child, tuple):
             continue
-        if child.kind == "string":
+        if child.loop:
+            _show_loop(source, child, results, out)
+        elif child.kind == "string":
             _show(source, child, results, level + 1, out)
         else:
             _show_item(source, child, results, level, out, inner=node.kind == "condition")
-    if not inner and node.kind == "condition" and id(node) in results:
+    if not inner and node.kind == "condition":
         out.append(f"{indent}├──condition: {source[node.start:node.end]}")
-        out.append(f"{indent}├─────result: {'true' if results[id(node)] else 'false'}")
+        out.append(f"{indent}├─────result: {'true' if results.get(id(node)) else 'false'}")
 
 
 def wanted(scope: Scope) -> bool:
