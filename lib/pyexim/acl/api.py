@@ -119,7 +119,7 @@ def run_acl(where: str, source: str | None, scope: Scope, *, recipient: str | No
     except ExpansionError as e:
         return AclResult(DEFER, log_text=f'failed to expand ACL string "{source}": {e.text}', error=True)
     except TaintedAcl as e:
-        scope.services.log.panic(str(e))
+        scope.services.log.panic(str(e), message_id=scope.message.message_id or None if scope.message else None)
         return AclResult(DEFER, log_text="internal configuration error", error=True)
     except AclError as e:
         return AclResult(DEFER, log_text=str(e), error=True)

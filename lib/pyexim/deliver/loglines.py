@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Protocol
 
-from pyexim.base.octets import printable
+from pyexim.base.octets import lower, printable
 from pyexim.model.address import Address
 from pyexim.transports.base import Result
 
@@ -48,7 +48,8 @@ def address_text(address: Address, *, all_parents: bool, success: bool, relative
         text += "".join(f" ({p})" for p in between)
     elif address.kind != "address" and address.parent is not None and address.parent is not top:
         text += f" ({address.parent.address})"
-    if text != top.address:
+    local_part, at, domain = top.address.rpartition("@")
+    if text != local_part + at + (domain if as_given else lower(domain)):
         text += f" <{top.address}>"
     return text
 

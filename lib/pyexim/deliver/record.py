@@ -151,7 +151,7 @@ class Record:
         if address.kind == "file" and result.file_name and not address.local_part.startswith("/"):
             address.local_part = result.file_name  # what the transport has made of a relative name
         if not self._quiet(address):
-            mark = "*>" if self.message.dont_deliver else "=>" if first else "->"
+            mark = "->" if not first else "*>" if self.message.dont_deliver else "=>"
             self.main(loglines.delivered(
                 result, mark, self.selected, sender=self.message.sender_address, return_path=return_path,
                 queue_seconds=self.scope.services.clock.time() - self._queue_start(),

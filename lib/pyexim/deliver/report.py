@@ -73,7 +73,7 @@ def printed(address: Address) -> str:
     parent, top = address.parent, address.top()
     if parent is None:
         return f"  {address.address}"
-    if top.address == address.address:
+    if lower(top.address) == lower(address.address):
         return f"  {address.address}"
     ultimately = "" if parent is top else "ultimately "
     if hidden(address):

@@ -170,8 +170,7 @@ class Batch:
             allow_utf8_domains=main.allow_utf8_domains)
         if parsed.error is not None:
             raise BatchError(501, parsed.error, line)
-        at = parsed.domain_at
-        return parsed.address[:at] + parsed.address[at:].lower() if at else parsed.address
+        return parsed.address
 
     def _rcpt(self, line: str, argument: str) -> None:
         if not self.sender_given:

@@ -39,7 +39,7 @@ def received_text(scope: Scope, message: Message) -> str:
         except ForcedFail:
             return ""
         except ExpansionError as e:
-            raise ExpansionError(f'Expansion of "{source}" (received_header_text) failed: {e.text}') from None
+            raise ExpansionError(f'expansion of "{source}" (received_header_text) failed: {e.text}') from None
     conn = message.conn
     host = received_host(conn, scope.services.log)
     if host is not None:
@@ -63,15 +63,15 @@ def make_message_id(scope: Scope, message: Message) -> str:
     main = scope.config.main
     extra = ""
     domain = main.primary_hostname or ""
-    if main.message_id_header_text:
-        added = _expanded(main.message_id_header_text, "message_id_header_text", scope)
-        if added:
-            extra = "." + "".join(c if c.isascii() and (c.isalnum() or c in "!#$%&'*+-/=?^_`{|}~.") else "-"
-                                  for c in added)
     if main.message_id_header_domain:
         other = _expanded(main.message_id_header_domain, "message_id_header_domain", scope)
         if other:
             domain = "".join(c if c.isascii() and (c.isalnum() or c in "-.:[]") else "-" for c in other)
+    if main.message_id_header_text:
+        added = _expanded(main.message_id_header_text, "message_id_header_text", scope)
+        if added:
+            extra = "." + "".join(c if c.isascii() and (c.isalnum() or c in "!#$%&'*+-/=?^_`{|}~") else "-"
+                                  for c in added)
     return f"<E{message.message_id}{extra}@{domain}>"
 
 
@@ -81,6 +81,6 @@ def _expanded(source: str, name: str, scope: Scope) -> str:
     except ForcedFail:
         return ""
     except ExpansionError as e:
-        scope.services.log.panic(f'Expansion of "{source}" ({name}) failed: {e.text}',
+        scope.services.log.panic(f'expansion of "{source}" ({name}) failed: {e.text}',
                                  message_id=scope.message.message_id if scope.message else None)
         return ""

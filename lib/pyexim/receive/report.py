@@ -40,9 +40,11 @@ def _content(task: Task, problem: str, detail: str) -> tuple[str, str]:
     if problem in ("bad_address", "bad_addresses", "ignored_addresses"):
         subject = "Mail failure - malformed recipient address"
         if problem == "bad_address":
+            dot = "" if not bad[0].text.rstrip().endswith(".") else (
+                "\nRecipient addresses must not end with a '.' character.\n")
             return subject, ("A message that you sent contained a recipient address that was incorrectly\n"
                              "constructed:\n\n"
-                             f"{_addresses(bad, '  ')}\nThe message has not been delivered to any recipients.\n")
+                             f"{_addresses(bad, '  ')}{dot}\nThe message has not been delivered to any recipients.\n")
         text = ("A message that you sent contained one or more recipient addresses that were\n"
                 f"incorrectly constructed:\n\n{_addresses(bad, ': ')}")
         which = "This address has been ignored." if one else "These addresses have been ignored."

@@ -44,6 +44,8 @@ class Task:
     origin: Origin
     envelope: Envelope
     bad: list[BadAddress] = field(default_factory=list)
+    excluded: set[str] = field(default_factory=set)
+    """Addresses that are not to have the message, with -t."""
 
 
 def take(fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> int:
@@ -51,10 +53,9 @@ def take(fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> 
     task = make_task(submission, conn, run)
     channel = Channel(fd, -1)
     channel.set_timeout(run.config.main.receive_timeout)
-    if not submission.extract_recipients:
-        problem = _recipients_of_arguments(task)
-        if problem:
-            return _failed(task, channel, None, problem)
+    problem = _recipients_of_arguments(task)
+    if problem:
+        return _failed(task, channel, None, problem)
     if run.config.main.acl_not_smtp_start is not None:
         acl.run_acl("not_smtp_start", run.config.main.acl_not_smtp_start, task.scope)
     incoming = Extracting(task)
@@ -90,7 +91,7 @@ def make_task(submission: Submission, conn: Connection, run: ReceiveRun) -> Task
     scope = Scope(run.config, services, conn=conn)
     message = Message(conn=conn)
     scope.message = message
-    login, name = caller.names(services, run.config, conn.sender_ident or caller.login_name(services) or "")
+    login, name = caller.names(services, run.config, caller.login_name(services) or conn.sender_ident or "")
     if submission.sender_name is not None:
         name = submission.sender_name
     local = conn.sender_host_address is None
@@ -132,9 +133,8 @@ def _parse(task: Task, text: str) -> tuple[str, str | None]:
         strip_excess_angle_brackets=main.strip_excess_angle_brackets, allow_utf8_domains=main.allow_utf8_domains)
     if parsed.error is not None:
         return "", parsed.error
-    at = parsed.domain_at
-    if at:
-        return parsed.address[:at] + lower(parsed.address[at:]), None
+    if parsed.domain_at:
+        return parsed.address, None
     return f"{parsed.address}@{main.qualify_recipient}", None
 
 
@@ -157,15 +157,23 @@ def _too_many(task: Task) -> bool:
 
 
 def _recipients_of_arguments(task: Task) -> str:
-    """Take the recipients of the command line; the word for what is wrong with them, or ""."""
+    """Take the recipients of the command line; the word for what is wrong with them, or "".
+
+    With -t they are recipients only where extract_addresses_remove_arguments is off; else they are to be left out.
+    """
+    extracting = task.submission.extract_recipients
+    adding = not extracting or not task.run.config.main.extract_addresses_remove_arguments
     for argument in task.submission.recipients:
         for start, end in items(argument):
             address, error = _parse(task, argument[start:end])
             if error is not None:
                 task.bad.append(BadAddress(argument[start:], error))
                 return "bad_address"
-            _add_recipient(task, address)
-    return "too_many" if _too_many(task) else ""
+            if adding:
+                _add_recipient(task, address)
+            else:
+                task.excluded.add(_folded(address))
+    return "too_many" if not extracting and _too_many(task) else ""
 
 
 # -- reading
@@ -280,17 +288,6 @@ class Extracting(Incoming):
 
     def _extract(self) -> None:
         task, fields = self.task, self.fields
-        excluded: set[str] = set()
-        adding = not task.run.config.main.extract_addresses_remove_arguments
-        for argument in task.submission.recipients:
-            for start, end in items(argument):
-                address, error = _parse(task, argument[start:end])
-                if error is not None:
-                    task.bad.append(BadAddress(argument[start:end], error))
-                elif adding:
-                    _add_recipient(task, address)
-                else:
-                    excluded.add(_folded(address))
         seen: set[str] = set()
         for header in fields.headers:
             if header.type not in "TCB" or header.text[:7].lower().startswith("resent-") != fields.resent:
@@ -305,7 +302,7 @@ class Extracting(Incoming):
                     seen.add(address)
                     # One that is excluded is listed, too, and counts as done.
                     _add_recipient(task, address)
-        self.message.nonrecipients.update(excluded)
+        self.message.nonrecipients.update(task.excluded)
         fixups.remove_bcc(fields)
 
 
@@ -339,10 +336,11 @@ def _failed(task: Task, channel: Channel, incoming: Incoming | None, problem: st
     """Report a message that was not taken, in the way that -oe asks for; the exit code."""
     mode = task.submission.error_mode
     detail = outcome.detail if outcome is not None else ""
-    if task.message.local_error_message or not task.message.sender_address:
-        text = {"size": f"message too big (limit set to {detail})",
-                "acl": f"rejected by non-SMTP ACL: {detail}"}.get(problem, detail or problem)
-        return _no_sender(task, text)
+    sender_known = bool(task.message.sender_address) and not task.message.local_error_message
+    nobody = problem in ("no_recipients", "suppressed")
+    if not sender_known and (mode not in ("p", "q") or task.message.local_error_message):
+        _log_no_sender(task, problem, detail)
+        return 2 if nobody and not task.message.local_error_message else 1
     if mode in ("m", "w", "e"):
         if incoming is None:
             incoming = Extracting(task)
@@ -350,7 +348,7 @@ def _failed(task: Task, channel: Channel, incoming: Incoming | None, problem: st
         sent = report(task, incoming, problem, detail)
         if mode == "e" and sent:
             return 0
-        return 2 if mode == "e" and problem in ("no_recipients", "suppressed") else 1
+        return 2 if nobody and not sent else 1
     if mode in ("p", "q"):
         _tell(task, problem, detail)
     if incoming is not None:
@@ -358,12 +356,18 @@ def _failed(task: Task, channel: Channel, incoming: Incoming | None, problem: st
     return 1
 
 
-def _no_sender(task: Task, detail: str) -> int:
+def _log_no_sender(task: Task, problem: str, detail: str) -> None:
+    """Log what nobody can be told."""
+    text = {"size": f"message too big (limit set to {detail})",
+            "acl": f"rejected by non-SMTP ACL: {detail}",
+            "no_recipients": "no recipient addresses",
+            "suppressed": "no recipient addresses"}.get(problem, detail or problem)
+    if task.bad:
+        text = f"at least one malformed recipient address: {task.bad[0].text.strip()} - {task.bad[0].error}"
     reference = f" (R={task.envelope.reference})" if task.envelope.reference else ""
     ident = task.message.message_id or None
-    task.run.services.log.main(f"Error while reading message with no usable sender address{reference}: {detail}",
+    task.run.services.log.main(f"Error while reading message with no usable sender address{reference}: {text}",
                                message_id=ident)
-    return 1
 
 
 def _tell(task: Task, problem: str, detail: str) -> None:

@@ -202,12 +202,7 @@ def _address(session: Session, path: str, verb: str) -> tuple[ParsedAddress, str
         strip_trailing_dot=main.strip_trailing_dot, strip_excess_angle_brackets=main.strip_excess_angle_brackets,
         allow_utf8_domains=main.allow_utf8_domains or (
             session.scope.message is not None and session.scope.message.smtputf8))
-    address = parsed.address
-    if parsed.domain_at:
-        domain = address[parsed.domain_at:]
-        if not domain.islower():
-            address = taint(address[:parsed.domain_at] + lower(domain))
-    return parsed, address
+    return parsed, parsed.address
 
 
 def _size_allowed(session: Session, size: int, address: str) -> bool:

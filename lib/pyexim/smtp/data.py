@@ -116,7 +116,7 @@ class FileData:
         newline = b"\r\n" if self._crlf else b"\n"
         text = newline + data if self._line_start else data
         shift = len(text) - len(data)
-        if self.dot_ends and (m := self._search(text, final)) is not None:
+        if self.dot_ends and (m := self._search(text)) is not None:
             self.finished = True
             self.rest = text[m[1]:]
             text = text[:m[0]]
@@ -130,14 +130,12 @@ class FileData:
             text = text.replace(newline + b".", newline)
         return text[shift:]
 
-    def _search(self, text: bytes, final: bool) -> tuple[int, int] | None:
+    def _search(self, text: bytes) -> tuple[int, int] | None:
         """Return where the ending line begins and where what follows it begins."""
         m = (_END_CRLF if self._crlf else _END_LF)(text)
         if m is not None:
             return m.start(1), m.end()
-        if final and text.endswith((b"\n.", b"\n.\r")):
-            return text.rindex(b"."), len(text)
-        return None
+        return None  # (a dot that no line end follows is text)
 
 
 _END_CRLF = re.compile(rb"\r\n(\.\r\n)").search
