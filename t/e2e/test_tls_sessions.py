@@ -56,14 +56,14 @@ def secure(live: Live, context: ssl.SSLContext | None = None, **options: object)
 class InPieces:
     """A client that has the octets of its TLS connection in hand."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, name: str | None = None) -> None:
         self.client = greeted(live)
         assert self.client.say("STARTTLS").startswith("220")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing)
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
         self.sock = self.client.sock
 
     def hello(self) -> bytes:
@@ -334,3 +334,31 @@ def test_esmtp_may_be_remembered() -> None:
         assert c.send("bob@test.example").startswith("250 OK id=")
         assert " H=(client.example) [127.0.0.1] P=esmtps X=" in live.wait_log("Completed", 1)
         c.close()
+
+
+def test_a_certificate_that_takes_long_to_choose() -> None:
+    """The process divides in the middle of a handshake, inside the library's callback; all sessions go on."""
+    main = """tls_advertise_hosts = *
+tls_certificate = ${if eq{$tls_in_sni}{slow.example}{${run{/bin/sleep 1.5}{@TOP@/server.pem}}}{@TOP@/server.pem}}
+"""
+    with Live(main=main) as live:
+        write(live.top / "server.pem", *CA.issue("test.example"))
+        live.start()
+        others = [secure(live) for _ in range(4)]
+        for n, c in enumerate(others):
+            begin_data(c, "bob", f"half of {n}")
+        slow = [InPieces(live, "slow.example") for _ in range(2)]
+        for one in slow:
+            one.sock.sendall(one.hello())
+        for n, c in enumerate(others):
+            assert c.say(f" and the rest of {n}\r\n.").startswith("250 OK id=")
+        assert not any(answered(one.client) for one in slow)
+        for one in slow:
+            one.finish()
+            one.sock.sendall(one.encrypted(b"EHLO slow\r\n"))
+            assert one.reply().startswith(b"250-test.example Hello slow")
+            one.client.close()
+        for c in others:
+            assert c.send("alice@test.example").startswith("250 OK id=")
+            c.close()
+        assert "TLS error" not in live.wait_log("Completed", 8)

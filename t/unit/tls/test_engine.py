@@ -203,6 +203,29 @@ def test_names_of_protocols(files: Files, offered: tuple[str, ...], good: bool) 
         pair(files, settings, ClientSettings(alpn=offered))
 
 
+def test_a_protocol_must_be_named(files: Files) -> None:
+    context = api.server_context(ServerSettings((files.server,), alpn=("smtp",)))
+    shake(api.accept(context, must_name_protocol=True), api.connect(api.client_context(ClientSettings(alpn=("smtp",)))))
+    with pytest.raises(TlsFailure, match="ALPN required"):
+        shake(api.accept(context, must_name_protocol=True), api.connect(api.client_context(ClientSettings())))
+
+
+def test_a_client_that_is_refused_gets_an_alert(files: Files) -> None:
+    def on_sni(name: str) -> None:
+        raise TlsFailure("no")
+
+    server = api.accept(api.server_context(ServerSettings((files.server,))), on_sni=on_sni)
+    client = api.connect(api.client_context(ClientSettings()), sni="x.example")
+    client.handshake()
+    server.receive(client.to_send())
+    with pytest.raises(TlsFailure):
+        server.handshake()
+    client.receive(server.to_send())
+    assert server.to_send() == b""
+    with pytest.raises(TlsFailure, match="internal error"):
+        client.handshake()
+
+
 def test_a_proof_is_stapled(files: Files) -> None:
     proof, stale = files.top / "proof.der", files.top / "stale.der"
     proof.write_bytes(CA.prove(files.certificate))
