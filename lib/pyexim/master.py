@@ -35,6 +35,7 @@ from pyexim.expand.scope import Scope
 from pyexim.receive.encryption import on_connect_ports
 from pyexim.receive.encryption import prepare as prepare_tls
 from pyexim.startup import preload
+from pyexim.startup.environment import set_time_zone
 from pyexim.startup.options import Command, QueueRunOptions, UsageError
 from pyexim.startup.process import Process, process_log, start
 from pyexim.startup.queue_run import run_one
@@ -460,6 +461,7 @@ class Master:
         self.process.log.main(f"pid {pid}: SIGHUP received: re-exec daemon")
         try:
             self.process = start(self.process.command)
+            set_time_zone(self.process)
             self.open_listeners()
         except (ConfigError, UsageError) as e:
             self.process.log.panic(f"the new configuration is not used: {str(e).replace(chr(10), ' ')}")

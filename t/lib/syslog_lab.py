@@ -43,7 +43,8 @@ def masked(line: str) -> str:
     """Replace time stamps, process ids and message ids."""
     line = re.sub(r"^(<\d+>)\w{3} [ \d]\d \d\d:\d\d:\d\d ", r"\1", line)
     line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?( [+-]\d{4})?", "TIME", line)
-    return re.sub(r"\b[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}\b", "ID", re.sub(r"\[\d+\]", "[N]", line))
+    line = re.sub(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "DATE", re.sub(r"\b4\.9[69]\b", "VERSION", line))
+    return re.sub(r"[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}", "ID", re.sub(r"\[\d+\]", "[N]", line))
 
 
 def _serve() -> None:

@@ -158,7 +158,7 @@ def _contradictions(config: Configuration) -> list[tuple[str, str]]:
         selectors.parse(main.log_selector)
     except ValueError as e:
         out.append((str(e), "log_selector"))
-    if main.syslog_facility is not None and main.syslog_facility.lower() not in _FACILITIES:
+    if main.syslog_facility is not None and main.syslog_facility.lower().removeprefix("log_") not in _FACILITIES:
         out.append((f'failed to interpret syslog_facility "{main.syslog_facility}"', "syslog_facility"))
     if main.errors_reply_to is not None:
         # seldom set, and its expressions take a while to compile

@@ -1,8 +1,8 @@
 """The logs: main, reject and panic log in files or syslog.  Spec: chapter "Log files".
 
 Each line is one ``write`` to a descriptor opened O_APPEND, which is reopened when its file has been
-moved away.  A log that cannot be written must not stop the mail: the panic log and standard error
-are tried, the caller goes on.
+moved away.  A log that cannot be written must not stop the mail: the line goes to the panic log, or else to
+standard error, and the caller goes on.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ DEFAULT_SELECTORS: Final = frozenset({
     "host_lookup_failed", "lost_incoming_connection", "msg_id", "queue_run", "rejected_header",
     "retry_defer", "sender_verify_fail", "size_reject", "skip_delivery", "smtp_confirmation",
     "tls_certificate_verified", "tls_cipher"})
+
+_SYSLOG_LENGTH: Final = 870
+"""Characters of a piece for syslog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +106,22 @@ class Log:
             text += time.strftime(" %z", time.localtime(second))
         return text
 
-    def line(self, text: str, message_id: str | None = None, raw: bool = False) -> str:
-        """Return a whole line with time stamp, process id if selected, and message id."""
-        head = self.time_stamp()
-        if self.settings.pid:
-            head += f" [{os.getpid()}]"
+    def line(self, text: str, message_id: str | None = None, raw: bool = False, *, syslog: bool = False) -> str:
+        """Return a whole line with time stamp, process id if selected, and message id; as it is for syslog."""
+        s = self.settings
+        if not syslog:
+            head = self.time_stamp() + " "
+            if s.pid:
+                head += f"[{os.getpid()}] "
+        else:
+            head = self.time_stamp() + " " if s.syslog_timestamp else ""
+            if s.pid and s.syslog_pid:
+                head += f"[{os.getpid()}] "
         if message_id:
-            head += " " + message_id
+            head += message_id + " "
         if "\n" in text and not raw:
             text = text.replace("\n", " ")
-        return f"{head} {text}\n"
+        return f"{head}{text}\n"
 
     def main(self, text: str, *, message_id: str | None = None, raw: bool = False, selector: str = "") -> None:
         """Write to the main log; ``raw`` keeps new lines, for texts of our own that have them.
@@ -131,7 +140,7 @@ class Log:
         if self.debug is not None:
             self.debug.log("MAIN REJECT" if also_main else "REJECT", text)
         if also_main:
-            self._write("main", text, message_id)
+            self._write("main", text, message_id, twin=self.settings.write_rejectlog)
         if self.settings.write_rejectlog:
             self._write("reject", text, message_id, headers, duplicate=also_main)
 
@@ -147,7 +156,7 @@ class Log:
             self.debug.log("MAIN PANIC", text)  # which is on standard error, too
             if self.debug.panic_triggers:
                 self.debug.trigger()
-        self._write("main", text, message_id)
+        self._write("main", text, message_id, twin=True)
         self._write("panic", text, message_id, duplicate=True)
         if self.stderr and not self.to_stderr and self.debug is None:
             self._stderr(self.line(text, message_id))
@@ -167,7 +176,8 @@ class Log:
     # -- where they go
 
     def _write(self, name: str, text: str, message_id: str | None, extra: str = "",
-               duplicate: bool = False, raw: bool = False) -> None:
+               duplicate: bool = False, raw: bool = False, twin: bool = False) -> None:
+        """Write a line; it is a ``duplicate`` of one written before, or has a ``twin`` that follows."""
         line = self.line(text, message_id, raw)
         if self.to_stderr:
             if not duplicate and not (self.debug is not None and self.debug.chosen):  # (which has shown it)
@@ -178,8 +188,8 @@ class Log:
                 complaint, self._complaint = self._complaint, ""
                 self.panic(complaint, message_id=message_id)
             self._to_file(name, line + extra)
-        if self.settings.use_syslog and not (duplicate and not self.settings.syslog_duplication):
-            self._to_syslog(name, text, message_id, extra)
+        if self.settings.use_syslog and not (twin and not self.settings.syslog_duplication):
+            self._to_syslog(name, text, message_id, extra, raw)
 
     @staticmethod
     def _stderr(text: str) -> None:
@@ -242,39 +252,44 @@ class Log:
     def _to_file(self, name: str, text: str) -> None:
         data = text.encode("latin-1", "replace")
         try:
-            while True:
-                written = os.write(self._descriptor(name), data)
-                if written == len(data):
-                    return
-                data = data[written:]
+            fd = self._descriptor(name)
         except OSError as e:
-            self._failed(name, e)
+            self._failed(name, f'Cannot open {name} log file "{self._path(name)}": {e.strerror}: '
+                               f"euid={os.geteuid()} egid={os.getegid()}", text)
+            return
+        try:
+            while data:
+                data = data[os.write(fd, data):]
+        except OSError as e:
+            self._failed(name, f"failed to write to {name} log: length={len(data)} result=-1 errno={e.errno} "
+                               f"({os.strerror(e.errno or errno.EIO)})", data.decode("latin-1"))
 
-    def _failed(self, name: str, error: OSError) -> None:
-        """A log cannot be written: say so where that is still possible, and go on."""
-        text = (f"Failed to write to {name} log: {self._path(name)}: errno={error.errno} "
-                f"({os.strerror(error.errno or errno.EIO)})")
+    def _failed(self, name: str, why: str, lost: str) -> None:
+        """A log cannot be written: say so where that is still possible, with what is lost, and go on."""
+        text = lost + self.line(why)
         if name != "panic":
             try:
-                os.write(self._descriptor("panic"), self.line(text).encode("latin-1", "replace"))
+                os.write(self._descriptor("panic"), text.encode("latin-1", "replace"))
                 return
             except OSError:
                 pass
-        self._stderr(self.line(text))
+        self._stderr(text)
 
-    def _to_syslog(self, name: str, text: str, message_id: str | None, extra: str) -> None:
+    def _to_syslog(self, name: str, text: str, message_id: str | None, extra: str, raw: bool) -> None:
         import syslog  # only where it is configured
 
         s = self.settings
         if not self._syslog_opened:
-            facility = getattr(syslog, "LOG_" + s.syslog_facility.removeprefix("log_").upper(), syslog.LOG_MAIL)
-            syslog.openlog(s.syslog_processname, syslog.LOG_PID if s.syslog_pid else 0, facility)
+            facility = getattr(syslog, "LOG_" + s.syslog_facility.upper().removeprefix("LOG_"), syslog.LOG_MAIL)
+            syslog.openlog(s.syslog_processname, syslog.LOG_PID, facility)
             self._syslog_opened = True
         level = {"main": syslog.LOG_INFO, "reject": syslog.LOG_NOTICE}.get(name, syslog.LOG_ALERT)
-        line = self.line(text, message_id).rstrip("\n") if s.syslog_timestamp else (
-            f"{message_id} {text}" if message_id else text)
-        lines = [line] + [x for x in extra.split("\n") if x]
-        pieces = [part for x in lines for part in (x[i:i + 870] for i in range(0, len(x), 870))]
-        for number, piece in enumerate(pieces):
-            mark = "" if len(pieces) == 1 else f"[{number + 1}/{len(pieces)}] "
-            syslog.syslog(level, mark + piece)
+        line = self.line(text, message_id, raw, syslog=True)
+        pieces: list[tuple[str, str]] = []
+        for one in (line + extra).rstrip("\n").split("\n"):
+            parts = [one[i:i + _SYSLOG_LENGTH] for i in range(0, len(one), _SYSLOG_LENGTH)] or [""]
+            pieces += [("/", part) for part in parts[:-1]] + [("\\", parts[-1])]
+        for number, (end, piece) in enumerate(pieces, 1):
+            # Where a piece ends with a line the next one begins a line; the last one has nothing after it.
+            sign = "/" if number == len(pieces) else end
+            syslog.syslog(level, piece if len(pieces) == 1 else f"[{number}{sign}{len(pieces)}] {piece}")

@@ -1,11 +1,12 @@
-"""The environment of the process: purged, but for keep_environment and add_environment.
+"""The environment of the process: purged, but for keep_environment and add_environment; and the time zone.
 
-Spec: those two options of "Main configuration".
+Spec: those two options, and timezone, of "Main configuration".
 """
 
 from __future__ import annotations
 
 import os
+import time
 
 from pyexim import processinfo
 from pyexim.expand.scope import Scope
@@ -31,3 +32,14 @@ def clean_environment(process: Process) -> None:
         name, equals, value = item.partition("=")
         if equals:
             os.environ[name] = value
+    set_time_zone(process)
+
+
+def set_time_zone(process: Process) -> None:
+    """Work in the time zone of the option ``timezone``; without one in that of the system, whatever the caller's is."""
+    zone = process.config.main.timezone
+    if zone:
+        os.environ["TZ"] = zone
+    else:
+        os.environ.pop("TZ", None)
+    time.tzset()

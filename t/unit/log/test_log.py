@@ -65,7 +65,22 @@ def test_a_moved_log_is_opened_anew(settings: LogSettings, tmp_path: Path) -> No
 def test_a_log_that_cannot_be_written_stops_nothing(settings: LogSettings, tmp_path: Path) -> None:
     (tmp_path / "mainlog").mkdir()
     Log(settings, FixedClock()).main("lost")
-    assert "Failed to write to main log" in (tmp_path / "paniclog").read_text()
+    panic = (tmp_path / "paniclog").read_text()
+    assert " lost\n" in panic and f'Cannot open main log file "{tmp_path}/mainlog": Is a directory: euid=' in panic
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_loses_no_line(settings: LogSettings, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mainlog").symlink_to("/dev/full")
+    log = Log(settings, FixedClock())
+    log.main("lost")
+    assert (tmp_path / "paniclog").read_text() == (
+        f"{stamp(log)} lost\n{stamp(log)} failed to write to main log: length=25 result=-1 errno=28 "
+        "(No space left on device)\n")
+    (tmp_path / "paniclog").unlink()
+    (tmp_path / "paniclog").symlink_to("/dev/full")
+    log.main("both")
+    assert " both\n" in capfd.readouterr().err
 
 
 def test_the_directory_is_made(settings: LogSettings, tmp_path: Path) -> None:
