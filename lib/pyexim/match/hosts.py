@@ -234,7 +234,7 @@ def names_of(subject: HostSubject, scope: Scope, item: str) -> list[str] | Match
     conn = subject.conn
     if conn is None:
         return Match(False, error=f"failed to find host name for {subject.address}", unknown=True)
-    if conn.sender_host_name is None and not conn.host_lookup_failed:
+    if conn.sender_host_name is None:
         from pyexim.dns.hosts import look_up_name  # asks the DNS
 
         debug = scope.services.debug
