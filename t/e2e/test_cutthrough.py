@@ -107,6 +107,19 @@ def test_a_held_connection_moves_with_its_session() -> None:
         assert ">> y@other.example" in live.log() and not server.errors
 
 
+@pytest.mark.parametrize("option", ["", "/defer=pass"])
+def test_an_answer_without_sense_is_none(option: str) -> None:
+    odd = "C: DATA\nS: 354 go\nD:\nS: 354 again\nC: QUIT"
+    with ScriptedServer(BEGIN + RCPT + odd, "S: 450 not now") as server, world(server) as live:
+        live.configure(acl=ACL.replace("cutthrough_delivery", f"cutthrough_delivery{option}"))
+        live.start()
+        with live.session() as c:
+            begin(c, "y@other.example")
+            assert text(c).startswith("450 Onward transmission not accepted" if option else "250 OK id=")
+        assert len(live.queue()) == (0 if option else 1)
+        assert ">>" not in live.log()
+
+
 @pytest.mark.parametrize("avoid", ["", "hosts_verify_avoid_tls = *"])
 def test_a_host_that_offers_tls_gets_the_message_from_the_spool_where_that_may_encrypt(avoid: str) -> None:
     greeting = BEGIN.replace("S: 250 HELP", "S: 250 STARTTLS")

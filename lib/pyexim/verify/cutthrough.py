@@ -153,13 +153,17 @@ class Cutthrough:
         return False
 
     def send(self, copy: Copy) -> tuple[int, str]:
-        """Send the message: (code, reply); code 0 where there was none.  WriteError where it cannot be read."""
+        """Send the message: (code, reply), code 0 where there was none that makes sense.
+
+        WriteError where it cannot be read.
+        """
         talk, options = self._talk, self.batch[0].transport.options
         assert talk is not None
         try:
             for piece in stream_smtp(copy.chunks()):
                 talk.write(piece, monotonic() + options.data_timeout)
-            return talk.command(".", timeout=options.final_timeout), talk.response
+            code = talk.command(".", timeout=options.final_timeout)
+            return (code, talk.response) if code // 100 in (2, 4, 5) else (0, "")
         except TalkFailed:
             return 0, ""
         except WriteError:
