@@ -1,9 +1,10 @@
-"""AUTH between a real Exim and pyexim, both ways, with every mechanism that both have."""
+"""AUTH inside TLS between a real Exim and pyexim, both ways, with every mechanism that both have."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,9 @@ EXIM = find_exim()
 MECHANISMS = ("plain", "login", "cram", "external", "ntlm")
 CONF = """\
 trusted_users = root
+tls_advertise_hosts = *
+tls_certificate = @TOP@/cert.pem
+tls_privatekey = @TOP@/key.pem
 acl_smtp_rcpt = accept authenticated = *
 begin routers
 out:
@@ -31,6 +35,9 @@ out:
   driver = smtp
   port = ${lookup{port}lsearch{@TOP@/port}}
   hosts_require_auth = *
+  hosts_require_tls = *
+  tls_verify_hosts = *
+  tls_verify_certificates = @TOP@/cert.pem
 begin authenticators
 plain:
   driver = plaintext
@@ -76,6 +83,14 @@ ntlm:
 """
 
 
+def certify(top: Path) -> None:
+    """Make a certificate for 127.0.0.1, which anybody may read."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                    "-keyout", str(top / "key.pem"), "-out", str(top / "cert.pem")], check=True, capture_output=True)
+    (top / "key.pem").chmod(0o644)
+
+
 @pytest.mark.real
 @pytest.mark.skipif(EXIM is None, reason="no real Exim on this machine (Debian: exim4-daemon-heavy)")
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: an Exim gives up its privilege for a caller's configuration")
@@ -89,6 +104,9 @@ def test_mechanisms(real_server: bool, tmp_path: Path) -> None:
         runners.append(Runner(programs[real], tmp_path / name, real=real))
     server, client = runners
     try:
+        certify(server.top)
+        for name in ("cert.pem", "key.pem"):
+            shutil.copy(server.top / name, client.top / name)
         for one in runners:
             one._prepare(Case(Path("conf"), [Section("conf", "", CONF)]))
         server._start_daemon()
@@ -100,8 +118,9 @@ def test_mechanisms(real_server: bool, tmp_path: Path) -> None:
     finally:
         for one in runners:
             one._stop()
+    encrypted = r"X=TLS1\.[23]:\S+:\d+"
     told = [(runner.top / "log" / "mainlog").read_text() for runner in (client, server)]
     for mechanism in MECHANISMS:
-        assert re.search(rf"=> x@{mechanism}\.test R=out .* A={mechanism} ", told[0]), told
-        assert re.search(rf"<= me@remote\.test .* P=esmtpa A={mechanism}:user ", told[1]), told
+        assert re.search(rf"=> x@{mechanism}\.test R=out .* {encrypted} CV=yes .*A={mechanism} ", told[0]), told
+        assert re.search(rf"<= me@remote\.test .* P=esmtpsa {encrypted} CV=no .*A={mechanism}:user ", told[1]), told
     assert "authenticator failed" not in told[1]

@@ -53,9 +53,9 @@ def _no_doubles(role: str, members: list[Authenticator]) -> None:
     """Refuse two authenticators for one mechanism."""
     seen: dict[str, Authenticator] = {}
     for driver in members:
-        if not driver.public_name:
-            continue  # (it has no mechanism of its own)
         first = seen.setdefault(lower(driver.public_name), driver)
+        if first is not driver and not driver.public_name:
+            raise ConfigError(f"more than one tls authenticator ({first.name} and {driver.name})")
         if first is not driver:
             raise ConfigError(f"two {role} authenticators ({first.name} and {driver.name}) have the same public name "
                               f"({first.public_name})")

@@ -146,6 +146,30 @@ class Authentication:
             _failure_event(session, action, driver, f"{code} {text}")
         session.core.reply(code, text)
 
+    def by_certificate(self, session: Session) -> None:
+        """Authenticate a client whose certificate is good, where an authenticator is for that.  Spec: chapter 42."""
+        from pyexim.auth.base import AuthRun  # only where a client is encrypted
+        from pyexim.auth.tls import Tls
+
+        conn = session.conn
+        driver = next((d for d in self.servers if isinstance(d, Tls)), None)
+        if driver is None or not conn.tls_in.certificate_verified:
+            return
+        run = AuthRun(session.scope, driver.name)
+        run.clear()
+        try:
+            verdict = driver.decide(run)
+            _debug_print(session, driver)
+            if verdict.status == "ok":
+                self._by = driver
+                conn.sender_host_authenticated = conn.sender_host_auth_pubname = driver.name
+                conn.authenticated_id = _expand_id(session, driver)
+            elif verdict.log_text:
+                who = host_and_ident(conn, session.log, use_h=False)
+                session.log.reject(f"{driver.name} authenticator failed for {who}: {verdict.log_text}")
+        finally:
+            run.clear()
+
     def sender_parameter(self, session: Session, command: Command, value: str) -> str | None:
         """Take AUTH= of MAIL: None where the command goes on, "" where it was answered, or the text of the error."""
         conn, message = session.conn, session.scope.message

@@ -181,6 +181,8 @@ class Encryption:
             session.forget_client(keep_esmtp=keep)
             core.tls_started(keep_esmtp=keep)
             conn.received_protocol = f"{'local-' if session.local else ''}{'e' if keep else ''}smtps"
+        if session.auth.servers:
+            session.auth.by_certificate(session)
         if self._on_connect and not session.open_encrypted():
             core.close()
         early = engine.read()
