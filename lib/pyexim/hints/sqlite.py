@@ -215,7 +215,7 @@ class SqliteHints:
             elif "locked" not in str(e):
                 self._say(f"hints database {path}: {e}")
                 self._forget(database)
-        except sqlite3.Error as e:
+        except (sqlite3.Error, UnicodeDecodeError) as e:  # (the other: of a message that quotes the damage)
             self._rollback(database)
             self._set_aside(database, path, str(e))
         except OSError as e:
