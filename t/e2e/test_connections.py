@@ -6,8 +6,10 @@ import os
 import re
 import socket
 import subprocess
+from pathlib import Path
 
 import psutil
+import pytest
 from live import Live, wait_until
 
 from compare import Sink
@@ -122,3 +124,29 @@ def test_a_connection_serves_those_that_authenticate_alike() -> None:
             assert set(senders) == {user}
         assert max(mails(sink)) > 1
         assert "\nEHLO" not in "\n".join(x[4:] for x in sink.record())
+
+
+@pytest.mark.parametrize("nopass", [False, True])
+def test_an_encrypted_connection_serves_the_messages_of_its_process(tmp_path: Path, nopass: bool) -> None:
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "2", "-subj", "/CN=sink", "-keyout", str(tmp_path / "key.pem"),
+                    "-out", str(tmp_path / "cert.pem")], check=True, capture_output=True)
+    sink = Sink("EHLO -> 250 sink\\nSTARTTLS\nSTARTTLS -> 220 go")
+    sink.top = tmp_path
+    smtp = "hosts_require_tls = *\n" + ("hosts_nopass_tls = *" if nopass else "")
+    with Live(sink=sink.port, smtp=smtp, main="queue_run_max = 1\nlog_selector = +tls_peerdn") as live:
+        queue_messages(live, 8)
+        assert live.run("-qq").returncode == 0
+        wait_until(lambda: sum(mails(sink)) == 8 and live.queue() == [], "all messages")
+        if nopass:
+            assert mails(sink) == [1] * 8
+        else:
+            assert len(mails(sink)) <= 4
+        for session in sink.record():
+            assert session.startswith("EHLO test.example\nSTARTTLS\n(TLS for None)\nEHLO test.example\nMAIL FROM")
+            assert session.endswith("\nQUIT")
+            assert session.count("STARTTLS") == 1
+        first = re.findall(r"=> \S+ R=relay T=out H=127\.0\.0\.1 \[127\.0\.0\.1\] X=TLS1\.3:\S+ CV=no DN=", live.log())
+        later = re.findall(r"=> \S+ R=relay T=out H=127\.0\.0\.1 \[127\.0\.0\.1\]\* X=TLS1\.3:\S+ CV=no C=", live.log())
+        assert len(first) == len(mails(sink))
+        assert len(first) + len(later) == 8

@@ -10,6 +10,7 @@ Spec: chapters "The smtp transport" and "SMTP processing".
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from pyexim.base.errors import ExpansionError, ForcedFail, RemoteProtocolError
 from pyexim.config.configuration import Instance
@@ -145,7 +146,7 @@ class Smtp(Transport):
                 return outcome
             # The server has closed an idle connection, which it may: this says nothing about the host.
             attempt.flags.clear()
-            attempt.auth = None
+            attempt.auth, attempt.tls = None, {}
         opened = self._open(attempt, batch, run, helo)
         if isinstance(opened, Failure) and smtp_tls.in_clear(self, opened, host, scope, run.message.message_id):
             attempt.flags.clear()
@@ -153,18 +154,15 @@ class Smtp(Transport):
         if isinstance(opened, Failure):
             return opened
         session, name = opened
-        try:
-            refused = self._require(host, scope)
-            if refused is None and self.may_authenticate:
-                refused = smtp_auth.authenticate(self, session, attempt, run)
-            if refused is not None:
-                session.leave(refused)
-                return refused
-            sent = self._send(session, attempt, batch, run, copy)
-            self._part(session, sent, attempt, key, name, run, 1)
-            return sent
-        finally:
-            scope.facts.pop("tls_out", None)
+        refused = self._require(host, scope)
+        if refused is None and self.may_authenticate:
+            refused = smtp_auth.authenticate(self, session, attempt, run)
+        if refused is not None:
+            session.leave(refused)
+            return refused
+        sent = self._send(session, attempt, batch, run, copy)
+        self._part(session, sent, attempt, key, name, run, 1)
+        return sent
 
     def _helo(self, run: TransportRun) -> str | None:
         """Return the name to introduce ourselves by; None where it depends on the connection."""
@@ -299,10 +297,13 @@ class Smtp(Transport):
         host = attempt.host
         debug = run.scope.services.debug
         dialogue = debug.dialogue() if debug is not None else None
-        session = Session(Channel(conn.sock), host, self.limits,
+        session = Session(conn.channel or Channel(conn.sock), host, self.limits,
                           SmtpClient(lmtp=self.lmtp, capabilities=conn.capabilities), dialogue)
         attempt.flags += ["continued", f"interface={conn.local[0]}:{conn.local[1]}"]
-        session.authenticated = bool(conn.facts.get("authenticated"))
+        session.authenticated, session.tls = bool(conn.facts.get("authenticated")), conn.facts.get("tls")
+        if session.tls is not None:
+            smtp_tls.publish(session.tls, batch, run.scope)
+            attempt.tls = smtp_tls.log_facts(session.tls, continued=True)
         name = conn.helo
         if conn.capabilities is None:
             # What -MC passes says nothing of the server's abilities.
@@ -361,16 +362,21 @@ class Smtp(Transport):
         """Park the connection for another message, or say goodbye."""
         pool, limit = run.scope.services.pool, self.options.connection_max_messages
         # With events, a connection is closed where its transport can still tell of it.
-        # What is encrypted stays with this process, and ends with the message.
-        if not sent.usable or pool is None or 0 < limit <= count or self.options.event_action is not None or \
-                session.tls is not None:
+        host = attempt.host
+        if not sent.usable or pool is None or 0 < limit <= count or self.options.event_action is not None or (
+                session.tls is not None and self.in_list("hosts_nopass_tls", host, run.scope)):
             session.leave(sent.failure)
             return
-        host, sock = attempt.host, session.channel.detach()
+        facts: dict[str, Any] = {"authenticated": session.authenticated}
+        channel = None
+        if session.tls is not None:
+            facts["tls"], channel = session.tls, session.channel
+        sock = session.channel.sock if channel is not None else session.channel.detach()
+        assert sock is not None
         pool.park(LiveConnection(
             sock=sock, transport=self.name, host_name=host.name, host_address=host.address or "",
             host_port=attempt.port, key=key, lmtp=self.lmtp, capabilities=session.client.capabilities, helo=helo,
-            messages=count, limit=limit, local=local_name(sock), facts={"authenticated": session.authenticated}))
+            messages=count, limit=limit, local=local_name(sock), facts=facts, channel=channel))
 
     # -- one connection at a time
 

@@ -308,6 +308,7 @@ class HostLoop:
         try:
             outcome = transport.converse(attempt, self.left, run)
         finally:
+            run.scope.facts.pop("tls_out", None)
             if serialized:
                 transport.end_serialize(host, run)
         if isinstance(outcome, Failure):

@@ -96,8 +96,7 @@ class SmtpOptions(TransportOptions):
     hosts_max_try_hardlimit: int = option(INT, 50, spec="30.4",
         doc="How many addresses of hosts are tried at the very most.")
     hosts_nopass_tls: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
-        doc="Hosts whose TLS connections stay with their process.",
-        no_effect="TLS connections are never passed to other processes")
+        doc="Hosts whose TLS connections are used for one message only.")
     hosts_noproxy_tls: str | None = option(HOST_LIST, None, expanded=True, spec="30.4",
         doc="Hosts whose TLS connections are not relayed to other processes.",
         no_effect="TLS connections are never passed to other processes")

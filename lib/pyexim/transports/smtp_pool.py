@@ -45,7 +45,9 @@ class LiveConnection:
     idle_since: float = 0.0
     local: tuple[str, int] = ("", 0)
     facts: dict[str, Any] = field(default_factory=dict)
-    """What the log lines of later messages need: authenticator, TLS facts of a relayed session."""
+    """"authenticated": the session is; "tls": what was agreed, where it is encrypted.  Such a one cannot travel."""
+    channel: Any = None
+    """The encrypted channel over the socket (tls.channel.TlsChannel)."""
 
     def fileno(self) -> int:
         """Return the descriptor of the socket, for polling and for passing on."""
@@ -111,6 +113,8 @@ class LiveConnection:
     def is_idle(self) -> bool:
         """Tell whether nothing has arrived: an idle server says nothing, unless it says goodbye."""
         try:
+            if self.channel is not None:
+                return not self.channel.has_input()
             self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return True
@@ -120,6 +124,11 @@ class LiveConnection:
 
     def close_quietly(self) -> None:
         """Say QUIT without waiting for the answer, and close; never raises, never blocks."""
+        if self.channel is not None:
+            with contextlib.suppress(OSError):
+                self.channel.write(b"QUIT\r\n", self.channel.monotonic())
+            self.channel.close()
+            return
         with contextlib.suppress(OSError):
             self.sock.send(b"QUIT\r\n", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         with contextlib.suppress(OSError):

@@ -32,6 +32,9 @@ CONTEXT_LIFE: Final = 60.0
 """Seconds that a context is used for: files with certificates may be replaced."""
 NOT_OFFERED: Final = "the server did not offer TLS support"
 NOT_STARTED: Final = "an attempt to start TLS failed"
+_LISTS: Final = ("hosts_require_tls", "hosts_avoid_tls", "tls_verify_hosts", "tls_verify_cert_hostnames")
+_VALUES: Final = ("tls_certificate", "tls_privatekey", "tls_verify_certificates", "tls_crl", "tls_require_ciphers",
+                  "tls_sni", "tls_alpn")
 _contexts: Final[dict[tls.ClientSettings, tuple[float, Context]]] = {}
 
 
@@ -43,9 +46,16 @@ def wanted(transport: Smtp, host: Host, capabilities: dict[str, str], scope: Sco
 
 
 def identity(transport: Smtp, host: Host, scope: Scope) -> str:
-    """Return what must be the same for two messages that use one connection, which is in clear: why it is."""
-    return "".join(f" {name}" for name in ("hosts_require_tls", "hosts_avoid_tls")
-                   if transport.in_list(name, host, scope))
+    """Return what must be the same for two messages that use one connection: the settings, as far as they vary."""
+    out = "".join(f" {name}" for name in _LISTS if transport.in_list(name, host, scope))
+    for name in _VALUES:
+        source = getattr(transport.options, name)
+        if source is not None and "$" in source:
+            try:
+                out += f" {name}={_value(transport, name, scope)}"
+            except ExpansionError as e:
+                out += f" {name}: {e.text}"
+    return out
 
 
 def required(transport: Smtp, host: Host, scope: Scope, why: str) -> Failure | None:
@@ -106,10 +116,10 @@ def encrypt(transport: Smtp, channel: Channel, host: Host, scope: Scope, limit: 
     return encrypted, engine.facts()
 
 
-def log_facts(facts: TlsFacts) -> dict[str, str]:
-    """Return what X=, CV= and DN= of a log line say."""
+def log_facts(facts: TlsFacts, *, continued: bool = False) -> dict[str, str]:
+    """Return what X=, CV= and DN= of a log line say; the last only for the first message of a connection."""
     out = {"cipher": facts.cipher or "", "verified": "yes" if facts.certificate_verified else "no"}
-    if facts.peerdn:
+    if facts.peerdn and not continued:
         out["peerdn"] = facts.peerdn
     return out
 
