@@ -96,6 +96,8 @@ def domain_from_alabel(scope: Scope, text: str, argument: str | None, name: str)
 
 def localpart_from_alabel(scope: Scope, text: str, argument: str | None, name: str) -> str:
     """${utf8_localpart_from_alabel:...}"""
+    if not text.startswith("xn--"):
+        raise ExpansionError(f"error converting alabel ({text}) to utf8: bad alabel prefix")
     return like(_from_alabel(text, text), text)
 
 
