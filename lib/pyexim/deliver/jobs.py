@@ -26,7 +26,7 @@ _PLAIN: Final = (
 _RESULT: Final = (
     "status", "text", "errno", "more_errno", "freeze", "host_name", "host_address", "host_port", "confirmation",
     "tls", "output", "return_output", "log_output", "file_name", "seconds", "size", "log_extra", "journal_error",
-    "panic", "told")
+    "panic", "told", "once_more")
 
 
 def pack_address(address: Address) -> dict[str, Any]:

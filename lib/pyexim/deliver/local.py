@@ -198,10 +198,15 @@ def never_users(config: Configuration, services: Services) -> frozenset[int]:
 
 
 def make_job(batch: list[Address], env: Environment, *, header: str, data_fd: int, journal_fd: int,
-             return_path: str, shadow: str | None = None, facts: dict[str, Any] | None = None) -> LocalJob:
-    """Return the job for a batch of addresses with one transport (or their shadow transport)."""
+             return_path: str, shadow: str | None = None, facts: dict[str, Any] | None = None,
+             sent: bool = False) -> LocalJob:
+    """Return the job for a batch of addresses with one transport (or their shadow transport).
+
+    With ``sent`` the transport is run again, as an autoreply of it has been submitted.
+    """
     job = encode_job(shadow or batch[0].transport.name, batch, return_path=return_path, home=env.home_dir,
-                     cwd=env.current_dir, uid=env.uid, gid=env.gid, shadow=shadow is not None, facts=facts or {})
+                     cwd=env.current_dir, uid=env.uid, gid=env.gid, shadow=shadow is not None, facts=facts or {},
+                     sent=sent)
     return LocalJob(job=job, header=header, data_fd=data_fd, journal_fd=journal_fd, uid=env.uid, gid=env.gid,
                     user_name=env.user_name, current_dir=env.current_dir, batch=batch,
                     stay=batch[0].transport.driver_name == "appendfile" and shadow is None)
@@ -274,6 +279,8 @@ def deliver_batch(values: dict[str, Any], batch: list[Address], message: Message
     run = TransportRun(scope=scope, message=message, data_fd=data_fd, delivered=delivered,
                        return_path=unpack(values["return_path"]), uid=values["uid"], gid=values["gid"],
                        home_dir=home, current_dir=unpack(values.get("cwd")))
+    run.submitted_later = not shadow
+    run.reply_sent = bool(values.get("sent"))
     submissions: list[tuple[list[str], str]] = []
     services.submit = _collector(submissions)
     results: list[Result] = observed(transport, batch, run)

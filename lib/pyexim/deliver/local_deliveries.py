@@ -75,6 +75,8 @@ class LocalDeliveries:
         for result in results:
             result.seconds = result.seconds or seconds
             self._submit(result)
+            if result.status == OK and result.once_more:
+                starter.run_local(self._job([result.address], env, path, sent=True))
         self._env = env
         return results, path
 
@@ -96,7 +98,7 @@ class LocalDeliveries:
             self.outcomes.record.journal(result.address)
 
     def _job(self, batch: list[Address], env: local.Environment, path: str,
-             shadow: str | None = None) -> LocalJob:
+             shadow: str | None = None, *, sent: bool = False) -> LocalJob:
         if self.header_text is None:
             self.header_text = format_header_file(self.message, self.run.spool.primary_hostname).decode("latin-1")
         message = self.message
@@ -104,7 +106,8 @@ class LocalDeliveries:
             "data_path", "data_start", "body_size", "message_size", "message_linecount", "queue_name",
             "first_delivery", "filter_numbers")}
         return local.make_job(batch, env, header=self.header_text, data_fd=self.locked.data_fd,
-                              journal_fd=self.locked.journal_fd(), return_path=path, shadow=shadow, facts=facts)
+                              journal_fd=self.locked.journal_fd(), return_path=path, shadow=shadow, facts=facts,
+                              sent=sent)
 
     def _shadow(self, batch: list[Address], path: str) -> str:
         """Run the shadow transport after a success; what to add to the log line."""

@@ -101,8 +101,9 @@ class Autoreply(Transport):
     def deliver(self, batch: list[Address], run: TransportRun) -> list[Result]:
         results = []
         for address in batch:
+            once_more = False
             try:
-                self._reply(address, run)
+                once_more = self._reply(address, run)
             except _Stop as e:
                 results.append(Result(address, e.status, e.text, e.number))
                 continue
@@ -110,29 +111,33 @@ class Autoreply(Transport):
                 results.append(Result(address, DEFER, e.text, e.errno))
                 continue
             # Whoever submits the reply journals the delivery: there may be none.
-            results.append(Result(address, OK))
+            results.append(Result(address, OK, once_more=once_more))
         return results
 
-    def _reply(self, address: Address, run: TransportRun) -> None:
+    def _reply(self, address: Address, run: TransportRun) -> bool:
+        """Make and submit the reply; True where that it has gone cannot be remembered yet."""
         parts, expand_file, repeat = self._parts(address, run)
         wanted = any(parts[name] for name in ("to", "cc", "bcc"))
         if not wanted and not parts["headers"]:
             run.scope.services.log.panic(f"the message of the {self.name} transport has no recipients",
                                          message_id=run.message.message_id)
-            return
+            return False
         for name in ("to", "cc", "bcc"):
             parts[name] = self._without_never_mail(parts[name], run)
         if wanted and not any(parts[name] for name in ("to", "cc", "bcc")):
-            return
+            return False
         if address.reply is not None and address.reply.make_directory and parts["once"]:
             os.makedirs(os.path.dirname(parts["once"]), 0o700, exist_ok=True)
         once = Once(parts["once"], self.options.once_file_size, repeat, self.options.mode,
                     self.name) if parts["once"] else None
         now = run.scope.services.clock.time()
         recipient = parts["to"]
+        if run.reply_sent:
+            self._remember(once, parts, now, run)
+            return False
         if once is not None and recipient and once.sent_lately(recipient, now):
             self._log_line(parts, now, "previously sent to " + recipient[:200], run)
-            return
+            return False
         text = self._message(parts, expand_file, address, run)
         submit = run.scope.services.submit
         if submit is None:
@@ -141,7 +146,14 @@ class Autoreply(Transport):
         # 2: nobody to send to (a bounce is being answered); that is no error.
         if code not in (0, 2):
             raise _Stop(f"Failed to send message from {self.name} transport ({code})")
-        if once is not None and recipient and (trouble := once.record(recipient, now)):
+        if run.submitted_later:
+            return once is not None or bool(parts["log"])
+        self._remember(once, parts, now, run)
+        return False
+
+    def _remember(self, once: Once | None, parts: dict[str, str], now: float, run: TransportRun) -> None:
+        """Note that the reply has been submitted."""
+        if once is not None and parts["to"] and (trouble := once.record(parts["to"], now)):
             # The reply has gone: to try again would send another one.
             run.scope.services.log.main(f'Failed to write "once" file {once.path} when sending message from '
                                         f"{self.name} transport: {trouble}", message_id=run.message.message_id)

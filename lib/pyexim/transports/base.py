@@ -72,6 +72,8 @@ class Result:
     submissions: list[tuple[list[str], str]] = field(default_factory=list)
     """Messages to be submitted on behalf of this delivery (arguments, text of octets): a process that has become
     the recipient cannot write to the spool, so its maker submits them."""
+    once_more: bool = False
+    """The transport is to be run again, with ``reply_sent``, when the reply has been submitted."""
     told: bool = False
     """The text is what a server said of this very recipient: the sender may read it."""
     panic: bool = False
@@ -109,6 +111,10 @@ class TransportRun:
     first_attempt: bool = True
     force: bool = False
     """Retry times of hosts are not respected (-qf, -M)."""
+    submitted_later: bool = False
+    """What is submitted goes out after the transport has ended: it is run once more for what asks for that."""
+    reply_sent: bool = False
+    """This is that second run: an autoreply has gone, and remains to be remembered."""
 
 
 class Transport:

@@ -119,3 +119,15 @@ def test_a_reply_that_could_not_be_remembered_is_not_sent(tmp_path: Path) -> Non
     assert (result.status, result.errno) == ("defer", 2) and sent == []
     assert result.text == (f'Failed to open "once" file {tmp_path}/none/once when sending message from t transport: '
                            "No such file or directory")
+
+
+def test_it_is_remembered_when_it_has_been_submitted(tmp_path: Path) -> None:
+    d, sent = reply(once=f"{tmp_path}/once", once_file_size=100, log=f"{tmp_path}/log")
+    result, = d.run(submitted_later=True)
+    assert result.once_more and len(sent) == 1
+    assert (tmp_path / "once").read_bytes() == b"" and not (tmp_path / "log").exists()
+    result, = d.run(submitted_later=True, reply_sent=True)
+    assert not result.once_more and len(sent) == 1
+    assert b"s@test.example\0" in (tmp_path / "once").read_bytes() and (tmp_path / "log").exists()
+    result, = d.run(submitted_later=True)
+    assert (result.status, result.once_more) == ("ok", False) and len(sent) == 1
