@@ -96,6 +96,12 @@ class Generic:
                     return problem
         return None
 
+    def errors_to(self, address: Address, run: RouteRun) -> Deferred | None:
+        """Set the errors address alone, for an address that goes no further; when ``decorate`` would."""
+        if self.options.errors_to is None or (run.verify and not run.to_be_sent):
+            return None
+        return self._errors_to(address, run)
+
     def find_transport(self, source: str, run: RouteRun, what: str = "transport") -> Instance | Deferred:
         """Return the transport that an option names after expansion."""
         try:

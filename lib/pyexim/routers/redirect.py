@@ -188,6 +188,11 @@ class Redirect(Router):
         if found.skipped:
             report_syntax_errors(self, address, found.skipped, run)
         if found.verdict:
+            if found.verdict != "blackhole":
+                # Who is told of the failure: this router has had to do with the address.
+                problem = self.generic.errors_to(address, run)
+                if problem is not None:
+                    return problem
             return self._verdict(found, run)
         if not found.items:
             return Declined("syntax error in redirection data" if found.skipped else "")

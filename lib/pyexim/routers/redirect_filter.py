@@ -98,6 +98,11 @@ def _obey(router: Redirect, outcome: Outcome, address: Address, run: RouteRun) -
     # What was set up is done besides; the address itself goes on as if nothing had been.
     run.besides += children
     address.errors_address, address.headers_add, address.headers_remove = inherited
+    if outcome.verdict in ("fail", "defer"):
+        # Who is told of the failure: this router has had to do with the address.
+        problem = router.generic.errors_to(address, run)
+        if problem is not None:
+            return problem
     if outcome.verdict == "fail":
         return Failed(outcome.text, outcome.text)
     if outcome.verdict == "defer":
