@@ -86,11 +86,14 @@ def _send(record: Record, run: DeliverRun, to: str, told: list[bounce.Failure], 
     """Make and submit the warning."""
     message, scope, main = record.message, record.scope, run.config.main
     delay = _delay(age)
-    scope.vars["warn_message_delay"], scope.vars["warn_message_recipients"] = delay, to
+    told_of = {"warn_message_delay": delay, "warn_message_recipients": to,
+               "warnmsg_delay": delay, "warnmsg_recipients": to}  # and their names of old
+    scope.vars.update(told_of)
     try:
         items = bounce.read_items(main.warn_message_file, record, run, "warn_message_file")
     finally:
-        del scope.vars["warn_message_delay"], scope.vars["warn_message_recipients"]
+        for name in told_of:
+            del scope.vars[name]
     mark = report.boundary(run.services.clock.time())
     head = bounce.head_lines(record, run, to)
     head += f"Content-Type: multipart/report; report-type=delivery-status; boundary={mark}\nMIME-Version: 1.0\n"
