@@ -239,8 +239,8 @@ def refusing(lab: Lab) -> None:
 
 
 SCENARIOS = {
-    "daemon": Scenario(sessions, start_daemon, main="queue_only", points=3),
-    "daemon-deliver": Scenario(sessions, start_daemon, doubles=("kill", "killall"), points=3),
+    "daemon": Scenario(sessions, start_daemon, main="queue_only"),
+    "daemon-deliver": Scenario(sessions, start_daemon, doubles=("kill", "killall")),
     "bs": Scenario(interactive),
     "bm": Scenario(submission, doubles=("kill", "killall")),
     "maildir": Scenario(deliver, in_boxes("mary", "mike"), doubles=("kill", "killall")),
