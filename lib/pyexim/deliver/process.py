@@ -152,8 +152,7 @@ class _Delivery:
                                   self.main.ignore_bounce_errors_after)
         decision = decide(message, settings, self.now, forced=run.force_frozen or run.give_up)
         if not decision.deliver:
-            if record.selected("skip_delivery"):
-                record.main("Message is frozen")
+            record.main("Message is frozen", "skip_delivery")
             return Attempt("skipped")
         if decision.log:
             record.main(decision.log)

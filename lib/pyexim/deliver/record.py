@@ -55,9 +55,9 @@ class Record:
 
     # -- lines
 
-    def main(self, text: str) -> None:
-        """Write a line about this message to the main log."""
-        self.log.main(text, message_id=self.message.message_id)
+    def main(self, text: str, selector: str = "") -> None:
+        """Write a line about this message to the main log, where a selector that it depends on is on."""
+        self.log.main(text, message_id=self.message.message_id, selector=selector)
 
     def note(self, text: str, *, stamp: bool = True) -> None:
         """Put a line into the message log, if the message stays."""

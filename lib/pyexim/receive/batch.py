@@ -20,6 +20,7 @@ from pyexim.receive.channel import Channel, InputTimeout
 from pyexim.receive.closing import lost_where
 from pyexim.receive.message import Incoming
 from pyexim.receive.session import Session
+from pyexim.receive.sizes import SizeError, size_limit
 from pyexim.receive.texts import connection_info
 from pyexim.smtp.data import FileData
 
@@ -105,6 +106,11 @@ class Batch:
         """Take all messages; the exit code."""
         session = self.session
         session.local_start()
+        try:
+            session.size_limit = size_limit(self.main.message_size_limit, session.scope)
+        except SizeError as e:
+            session.log.panic(f"invalid message_size_limit: {e}")
+            return 0
         self.conn.received_protocol = "local-bsmtp" if self.conn.sender_host_address is None else "bsmtp"
         command: str | None = None
         try:

@@ -18,6 +18,7 @@ from pyexim.receive import closing
 from pyexim.receive.message import PROHIBITED, TEMPORARY
 from pyexim.receive.received import DEFAULT_BANNER
 from pyexim.receive.rejection import write_rejection
+from pyexim.receive.sizes import SizeError, size_limit
 from pyexim.receive.texts import connection_info, fold_reply, full_host, shown, tls_text
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ def begin(session: Session) -> bool:
     session.note_originator()
     session.new_message()
     session.show_lists("hosts_connection_nolog")
+    try:
+        session.size_limit = size_limit(main.message_size_limit, session.scope)
+    except SizeError as e:
+        session.log.panic(f"invalid message_size_limit: {e}")
+        session.core.send(Reply(421, TEMPORARY, True))
+        return False
     if conn.kind == "tcp" or not session.local:
         if not _check_host(session):
             return False

@@ -32,8 +32,8 @@ from pyexim.receive.encryption import Encryption
 from pyexim.receive.fixups import Origin
 from pyexim.receive.message import PROHIBITED, TEMPORARY, Envelope, Incoming, Outcome
 from pyexim.receive.rejection import write_rejection
+from pyexim.receive.sizes import SizeError, size_limit
 from pyexim.receive.texts import connection_info, fold_reply, host_and_ident, sender_text, shown, tls_text
-from pyexim.receive.transaction import literal_size
 from pyexim.smtp.server import (
     CLOSED,
     NEED_DATA,
@@ -253,8 +253,12 @@ class Session:
             self.log.main(connection_info(self.conn, self.log, inetd=self.inetd), selector="smtp_connection")
 
     def message_size_limit(self) -> int:
-        """Return the limit for this client, 0 for none."""
-        return literal_size(self.main.message_size_limit, self.scope)
+        """Return the limit for this client, 0 for none; one that has become wrong stays as it was."""
+        try:
+            return size_limit(self.main.message_size_limit, self.scope)
+        except SizeError as e:
+            self.log.panic(f"invalid message_size_limit: {e}")
+            return self.size_limit
 
     def note_originator(self) -> None:
         """Find out whose process this is: every message of the session says so."""

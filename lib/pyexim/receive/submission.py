@@ -28,7 +28,7 @@ from pyexim.receive.collect import FROM_LINE, TOO_BIG
 from pyexim.receive.fixups import Origin
 from pyexim.receive.message import Envelope, Incoming, Outcome
 from pyexim.receive.report import BadAddress, report
-from pyexim.receive.transaction import literal_size
+from pyexim.receive.sizes import SizeError, size_limit
 from pyexim.smtp.data import FileData
 
 
@@ -46,11 +46,17 @@ class Task:
     bad: list[BadAddress] = field(default_factory=list)
     excluded: set[str] = field(default_factory=set)
     """Addresses that are not to have the message, with -t."""
+    size_limit: int = 0
 
 
 def take(fd: int, submission: Submission, conn: Connection, run: ReceiveRun) -> int:
     """Take one message; the exit code."""
     task = make_task(submission, conn, run)
+    try:
+        task.size_limit = size_limit(run.config.main.message_size_limit, task.scope)
+    except SizeError as e:
+        run.services.log.panic(f"invalid value for message_size_limit: {e}")
+        return 1
     channel = Channel(fd, -1)
     channel.set_timeout(run.config.main.receive_timeout)
     problem = _recipients_of_arguments(task)
@@ -250,7 +256,7 @@ class Extracting(Incoming):
 
     def __init__(self, task: Task) -> None:
         super().__init__(task.run, task.scope, task.origin, task.envelope, smtp=False,
-                         size_limit=literal_size(task.run.config.main.message_size_limit, task.scope))
+                         size_limit=task.size_limit)
         self.task = task
 
     def read_header(self) -> None:

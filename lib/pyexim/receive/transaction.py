@@ -10,12 +10,9 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from pyexim.acl import api as acl
-from pyexim.base.errors import ExpansionError, ForcedFail
 from pyexim.base.octets import lower
 from pyexim.base.taint import taint
 from pyexim.expand import regex
-from pyexim.expand.engine import expand, is_literal
-from pyexim.expand.scope import Scope
 from pyexim.mailfmt.address import ParsedAddress, parse_address
 from pyexim.model.message import Recipient
 from pyexim.receive.collect import FROM_LINE
@@ -35,43 +32,6 @@ DSN_NEVER, DSN_SUCCESS, DSN_FAILURE, DSN_DELAY = 2, 4, 8, 16
 RET_FULL, RET_HDRS = 1, 2
 _NOTIFY: Final = {"SUCCESS": DSN_SUCCESS, "FAILURE": DSN_FAILURE, "DELAY": DSN_DELAY}
 
-
-
-def literal_size(source: str | None, scope: Scope) -> int:
-    """Return the value of message_size_limit, 0 for no limit."""
-    if not source:
-        return 0
-    cached = _SIZES.get(source)
-    if cached is not None:
-        return cached
-    try:
-        text = expand(source, scope)
-    except ExpansionError as e:
-        if not isinstance(e, ForcedFail):
-            scope.services.log.panic(f"unable to expand message_size_limit: {e.text}")
-        return 0
-    value = _size(text)
-    if value is None:
-        scope.services.log.panic(f'invalid value for message_size_limit: "{text}"')
-        return 0
-    if is_literal(source):
-        _SIZES[source] = value
-    return value
-
-
-_SIZES: dict[str, int] = {}
-"""Values of literal sizes."""
-_UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
-
-def _size(text: str) -> int | None:
-    """Return the value of "50M" and the like."""
-    digits = text.strip(" \t\n")
-    factor = 1
-    if digits[-1:].upper() in _UNITS:
-        factor = _UNITS[digits[-1].upper()]
-        digits = digits[:-1]
-    return int(digits) * factor if digits.isascii() and digits.isdigit() else None
 
 
 # -- MAIL

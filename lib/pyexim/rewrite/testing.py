@@ -19,6 +19,8 @@ _PLACES: Final = (("sender", "s"), ("from", "f"), ("to", "t"), ("cc", "c"), ("bc
 def report(address: str, scope: Scope) -> str:
     """Return the lines for one address; a syntax error is told instead."""
     rules = ruleset(scope.config)
+    if not rules.rules:
+        return "No rewrite rules are defined\n"
     text: str = taint(address)
     out = ""
     if "S" in rules.places:

@@ -228,7 +228,7 @@ class Parser:
         elif word in _SIMPLE:
             _SIMPLE[word](c)
         elif word == "-B":
-            self._next(word)
+            self.position += 1  # what follows, if anything does, is of no interest
         elif word.startswith("-n"):
             c.terse = True
         elif _IGNORED.match(word):
@@ -283,7 +283,7 @@ class Parser:
         elif letter == "o":
             self._o(word)
         elif letter == "b":
-            c.bem_file = self._next(word, "file name")
+            c.bem_file = self._next(word)
             self._mode("bem")
 
     def _sender(self, word: str) -> str:

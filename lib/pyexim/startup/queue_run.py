@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyexim import processinfo
 from pyexim.deliver.starter import Connector
 from pyexim.queue.run import QueueRun, run_queue
-from pyexim.startup.options import QueueRunOptions, UsageError
+from pyexim.startup.options import QueueRunOptions
 from pyexim.startup.process import Process
 from pyexim.startup.work import CommandDelivery, deliver_run, load_average
 
@@ -23,4 +23,5 @@ def run_one(process: Process, options: QueueRunOptions, connector: Connector | N
                          queue=options.queue_name, connector=connector, load_average=load_average,
                          title=processinfo.show)
     except ValueError as e:
-        raise UsageError(f"exim: {e}") from None
+        process.log.panic(str(e))
+        return 1
