@@ -19,7 +19,7 @@ far:
 """
 
 SAID = {
-    "receive": [r"Sender: new@test\.example\nRecipients:\n  alice@test\.example\n", r">>Headers received:\nFrom: old@",
+    "receive": [r"Sender: old@test\.example\nRecipients:\n  alice@test\.example\n", r">>Headers received:\nFrom: old@",
                 r">>Headers after rewriting and local additions:\n\* From: old@test\.example\nF From: new@"],
     "rewrite": [r'"old@test\.example" from env-from rewritten as "new@test\.example" by rule 1',
                 r"rewritten sender = new@test\.example\n"],

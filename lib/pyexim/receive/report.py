@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 COPY = "------ This is a copy of your message, including all the headers. ------"
 COPY_OF_PART = ("------ This is a copy of your message, including all the headers.\n"
                 "------ No more than {} characters of the body are included.")
+COPY_OF_HEADER = ("------ This is a copy of the headers that were received before the error\n"
+                  "       was detected.")
 DEFAULT_FROM = "Mail Delivery System <Mailer-Daemon@$qualify_domain>"
 
 
@@ -120,8 +122,15 @@ def report(task: Task, incoming: Incoming, problem: str, detail: str) -> bool:
     if problem == "size" and incoming.size_limit < limit:
         limit = incoming.size_limit
         copy = COPY_OF_PART.format(limit)
-    data = f"{head}\n{text}\n{copy}\n\n{_header(incoming, problem)}\n".encode("latin-1", "replace")
-    data += incoming.body_for_report(limit - (incoming.collector.header_size if problem == "size" else 0))
+    if not main.bounce_return_message:
+        data = f"{head}\n{text}".encode("latin-1", "replace")
+    elif not main.bounce_return_body:
+        # A wrong argument is seen before the header.
+        received = _header(incoming, problem) if problem != "bad_address" else ""
+        data = f"{head}\n{text}\n{COPY_OF_HEADER}\n\n{received}\n".encode("latin-1", "replace")
+    else:
+        data = f"{head}\n{text}\n{copy}\n\n{_header(incoming, problem)}\n".encode("latin-1", "replace")
+        data += incoming.body_for_report(limit - (incoming.collector.header_size if problem == "size" else 0))
     arguments = ["-t", "-oem", "-oi", "-f", "<>", f"-E{ident}"]
     code = services.submit(arguments, data)
     if code:

@@ -106,10 +106,10 @@ def duration(seconds: float, *, millisec: bool) -> str:
 
 
 def shown(text: str) -> str:
-    """Return a command line as logs show it: unprintable octets escaped, tabs as they are."""
-    if "\t" in text:
-        return "\t".join(printable(piece) for piece in text.split("\t"))
-    return printable(text)
+    """Return a command line as logs show it: unprintable octets escaped, tabs and backslashes as they are."""
+    if "\\" in text:
+        return "\\".join(printable(piece, tabs=True) for piece in text.split("\\"))
+    return printable(text, tabs=True)
 
 
 def fold_reply(text: str) -> str:

@@ -506,6 +506,7 @@ class Server:
 
     def _unknown(self, line: str) -> Event:
         self._previous = ""
+        self._mail_refused = False
         self.unknown += 1
         if self.unknown > self.limits.max_unknown:
             self._out.append(b"500 Too many unrecognized commands\r\n")
@@ -521,7 +522,7 @@ class Server:
 
     def _expected(self, previous: str) -> bool:
         """Tell whether a wrong command may be one that a pipelining client could not take back."""
-        return self.pipelining and (previous == "RCPT" or (previous == "MAIL" and self._mail_refused))
+        return self.pipelining and previous == "RCPT"
 
     def _out_of_order(self, verb: str, why: str, line: str, previous: str, argument: str) -> Event:
         if verb == "RCPT" and why is SENDER_MISSING:
