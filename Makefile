@@ -4,7 +4,8 @@
 PYTHON ?= $(shell etc/choose-python)
 VENV = .venv
 BIN = $(VENV)/bin
-JOBS ?= 2
+# Tests of whole systems mostly wait, so that there are more at a time than processors.
+JOBS ?= 4
 STAMP = $(VENV)/.installed
 PREFIX ?= /opt/pyexim
 SETUID ?= yes
