@@ -78,6 +78,8 @@ def report_crash(process: Process) -> Callable[[str], None]:
 def deliver_run(process: Process, connector: starter.Connector | None) -> DeliverRun:
     """Return what this process needs to deliver messages itself."""
     services = process.services
+    for transport in process.config.transports.values():
+        _ = transport.driver  # loaded now: a disk that fails later must not meet an import in the middle of a message
     if connector is not None:
         services.privileged = starter.Client(connector.connect())
     services.submit = submitter(process)
