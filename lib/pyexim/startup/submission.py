@@ -32,8 +32,9 @@ def run_submission(process: Process) -> int:
     sender = sender_of(process)
     conn = connection(process)
     will_deliver = command.mode != "bh" and not _only_queued(process)
-    # A report to the sender of a message that is refused is delivered even if that one would only be queued.
-    may_report = command.mode == "receive" and command.error_mode in ("m", "e")
+    # A report to the sender of a message that is refused is delivered though that one would only be queued by -odq.
+    may_report = (command.mode == "receive" and command.error_mode in ("m", "e") and command.delivery == "q"
+                  and not process.config.main.queue_only)
     connector = launch_starter(process)[1] if will_deliver or may_report else None
     become_exim(process)
     run = make_receive_run(process, _delivery(process, connector if will_deliver else None))
