@@ -43,6 +43,7 @@ import ssl
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -483,7 +484,8 @@ def without_tree(header: str) -> str:
 
 
 ID = r"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{11}-[0-9A-Za-z]{4}|[0-9A-Za-z]{6}-[0-9A-Za-z]{2})"
-MASKS: list[tuple[str, str]] = [
+Mask = tuple[str, str | Callable[[re.Match[str]], str]]
+MASKS: list[Mask] = [
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?(?: [+-]\d{4})?", "TIME"),
     (r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), +\d+ \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}(?: \(\w+\))?", "DATE"),
     (r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \w{3} +\d+ \d\d:\d\d:\d\d \d{4}", "UNIXDATE"),
@@ -500,12 +502,12 @@ MASKS: list[tuple[str, str]] = [
 ]
 
 
-def mask(text: str, top: Path, case: Case, program: str) -> str:
-    """Replace what differs from run to run."""
+def mask(text: str, top: Path, case: Case, program: str, masks: Iterable[Mask] = MASKS) -> str:
+    """Replace what differs from run to run: first what the case says, then ``masks``, then ids."""
     text = text.replace(str(top), "TOP").replace(program, "EXIM")
     for pattern, new in case.masks:
         text = pattern.sub(new, text)
-    for old, replacement in MASKS:
+    for old, replacement in masks:
         text = re.sub(old, replacement, text)
     seen: dict[str, str] = {}
     return re.sub(ID, lambda m: seen.setdefault(m[0], f"ID{len(seen) + 1}"), text)

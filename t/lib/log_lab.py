@@ -6,17 +6,16 @@ Beside it, ``NAME.txt`` is a family whose strings are settings of log_selector, 
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from compare import ID, Case, Runner, read_case
+from compare import Case, Mask, Runner, mask, read_case
 
 DIRECTORY: Final = Path(__file__).resolve().parents[1] / "cases" / "log"
 LOGS: Final = ("mainlog", "rejectlog", "paniclog")
-_MASKS: Final = (
+MASKS: Final[tuple[Mask, ...]] = (
     (r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.)?(?:\d{3})?", lambda m: "TIME" + (".mmm" if m[1] else "")),
     (r"\[\d+\]", "[PID]"), (r"pid=\d+", "pid=N"), (r"\b\d+\.\d{3}s\b", "N.NNNs"), (r"(?<=[QDRT]T=)\d+s", "Ns"),
     (r"(\[127\.0\.0\.1\]):\d{4,5}", r"\1:PORT"), (r"4\.9[69]", "VERSION"), (r"127\.0\.0\.1\.\d{4,5}", "127.0.0.1.PORT"),
@@ -46,15 +45,4 @@ def run(name: str, selectors: str, program: str, top: Path, *, real: bool) -> st
     finally:
         shutil.rmtree(where, ignore_errors=True)
     out = "".join(f"{log}:\n{texts[log]}" for log in LOGS if texts[log])
-    return masked(out.replace(Runner(program, where, real=real).user(), "USER"), where, program, case)
-
-
-def masked(text: str, top: Path, program: str, case: Case) -> str:
-    """Replace what differs from run to run, and keep everything that a selector decides about."""
-    text = text.replace(str(top), "TOP").replace(program, "EXIM")
-    for pattern, new in case.masks:
-        text = pattern.sub(new, text)
-    for old, replacement in _MASKS:
-        text = re.sub(old, replacement, text)
-    seen: dict[str, str] = {}
-    return re.sub(ID, lambda m: seen.setdefault(m[0], f"ID{len(seen) + 1}"), text)
+    return mask(out.replace(Runner(program, where, real=real).user(), "USER"), where, case, program, MASKS)

@@ -67,11 +67,11 @@ def mail(session: Session, command: Command) -> None:
         return
     protocol = (conn.received_protocol or "").removeprefix("utf8")
     conn.received_protocol = f"utf8{protocol}" if message.smtputf8 else protocol
-    parsed, address = _address(session, path, "MAIL")
+    parsed = _address(session, path, "MAIL")
     if parsed.error is not None:
         session.syntax_error("syntax", 501, f"{path}: {parsed.error}", parsed.error)
         return
-    given = address
+    given = address = parsed.address
     if address and not parsed.domain_at:
         if not session.takes_unqualified("sender"):
             session.log.reject(f"unqualified sender rejected: <{path.strip('<>')}> {session.who()}",
@@ -152,17 +152,16 @@ def _mail_parameters(session: Session, command: Command, parameters: list[tuple[
     return None
 
 
-def _address(session: Session, path: str, verb: str) -> tuple[ParsedAddress, str]:
+def _address(session: Session, path: str, verb: str) -> ParsedAddress:
     """Parse the path of MAIL or RCPT, after the rewriting that comes before any check (flag S)."""
     main = session.main
     if session.config.rewrite and rewrite.has_rules(session.config, "S"):
         path = rewrite.rewrite_smtp(path, session.scope)
-    parsed = parse_address(
+    return parse_address(
         path, allow_empty=verb == "MAIL", allow_domain_literals=main.allow_domain_literals,
         strip_trailing_dot=main.strip_trailing_dot, strip_excess_angle_brackets=main.strip_excess_angle_brackets,
         allow_utf8_domains=main.allow_utf8_domains or (
             session.scope.message is not None and session.scope.message.smtputf8))
-    return parsed, parsed.address
 
 
 def _size_allowed(session: Session, size: int, address: str) -> bool:
@@ -242,11 +241,12 @@ def rcpt(session: Session, command: Command) -> None:
                     session.syntax_error("syntax", 501, "ORCPT can be specified once only")
                     return
                 orcpt = taint(value)
-    parsed, address = _address(session, path, "RCPT")
+    parsed = _address(session, path, "RCPT")
     if parsed.error is not None:
         session.syntax_error("syntax", 501, f"{path}: {parsed.error}", parsed.error)
         session.count_rcpt("fail")
         return
+    address = parsed.address
     if not parsed.domain_at:
         address = _qualified_recipient(session, address, path)
         if not address:
